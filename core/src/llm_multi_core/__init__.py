@@ -1,0 +1,1 @@
+"""The package that holds the embedding layer; see `llm_multi_core.embedder`."""

@@ -1,0 +1,85 @@
+"""How a hosted framework finds its key, and how a key is kept from leaking.
+
+`Credentials` is the declaration in a framework's specification; `Secret` carries a value that a
+user passed. A provider's own chain (Azure, Vertex) is declared by name and read by its SDK.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+from llm_multi_core.embedder.errors import MissingCredentialsError
+
+_MASK = "**********"
+
+
+class Secret:
+    """A key that the user passed: a string, a `SecretStr`-like object, or a callable giving one.
+
+    It is masked in `repr` and `str`, and refuses to be pickled, so that it cannot travel by
+    accident. Equality is by value, so that equal keys share one client.
+    """
+
+    __slots__ = ("_source",)
+
+    def __init__(self, source: str | Callable[[], str] | Any) -> None:
+        if isinstance(source, Secret):
+            source = source._source
+        elif hasattr(source, "get_secret_value"):
+            source = source.get_secret_value()
+        if not isinstance(source, str) and not callable(source):
+            raise TypeError(f"an API key is a string or a callable that returns one, not {type(source).__name__}")
+        self._source: str | Callable[[], str] = source
+
+    def reveal(self) -> str:
+        """The key itself; a callable is called each time, so that it may rotate keys."""
+        return self._source() if callable(self._source) else self._source
+
+    def __repr__(self) -> str:
+        return f"Secret({_MASK!r})"
+
+    __str__ = __repr__
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and self._source == other._source
+
+    def __hash__(self) -> int:
+        return hash(self._source)
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a Secret is not pickled; the copy reads the environment again")
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """Where a hosted framework's key comes from when the user passes none.
+
+    Attributes:
+        variables: environment variables, tried in order at the time of a call.
+        chain: name of the provider's own credential chain (`"azure"`, `"google-adc"`), which its
+            SDK resolves; then a missing variable is no error.
+    """
+
+    variables: tuple[str, ...]
+    chain: str | None = None
+
+    def find(self, environ: Mapping[str, str] | None = None) -> str | None:
+        """The first non-blank variable's value, or `None`."""
+        source = os.environ if environ is None else environ
+        return next((value for name in self.variables if (value := source.get(name, "").strip())), None)
+
+    def require(self, secret: Secret | None, framework: str) -> str | None:
+        """The key to use now: the passed one, else the environment's; `None` leaves it to the chain.
+
+        Raises:
+            MissingCredentialsError: naming the variables, if there is no key and no chain.
+        """
+        key = secret.reveal() if secret is not None else self.find()
+        if not key and self.chain is None:
+            raise MissingCredentialsError(
+                f"framework {framework!r} needs a key: pass api_key=... or set {' or '.join(self.variables)}"
+            )
+        return key or None

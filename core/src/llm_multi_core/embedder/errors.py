@@ -1,0 +1,150 @@
+"""Every error and warning that the library raises on purpose.
+
+    EmbedderError
+    ├── InvalidInputError             (ValueError)    one input cannot be embedded; has .index
+    │   └── TruncationError                           it is too long and truncation="error"
+    ├── InvalidOptionError            (ValueError)    a setting that the framework does not take
+    │   └── UnsupportedDimensionsError                dimensions= that the model cannot give
+    ├── FrameworkError
+    │   ├── UnknownFrameworkError     (LookupError)   no such name
+    │   ├── AmbiguousFrameworkError   (LookupError)   two distributions offer the name
+    │   ├── FrameworkUnavailableError (ImportError)   its plugin or a requirement is not installed
+    │   └── PluginError               (ImportError)   its plugin is installed and broken
+    ├── MissingCredentialsError       (LookupError)   no key given and none in the environment
+    ├── ModelLoadError                (OSError)       weights or configuration cannot be read
+    │   └── UntrustedCodeError        (PermissionError)  the model wants to run code of its own
+    ├── EncodingError                 (RuntimeError)  the model or provider failed; has .indices
+    │   ├── InvalidOutputError        (ValueError)    wrong count, wrong dimension, NaN, zero vector
+    │   └── EncoderMemoryError        (MemoryError)   does not fit into memory even one by one
+    ├── IncompatibleSpacesError       (ValueError)    vectors of two spaces were to be compared
+    └── ClosedError                   (RuntimeError)  the embedder was closed
+
+    EmbedderWarning                   (UserWarning)
+    ├── TruncationWarning                             inputs were cut to the model's limit
+    └── PluginWarning                                 an installed plugin was set aside
+
+No message, repr or pickle of these holds a key. All of them survive pickling.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+
+def _rebuild(cls: type[BaseException], args: tuple[Any, ...], state: dict[str, Any]) -> BaseException:
+    error = cls.__new__(cls, *args)
+    error.args = args
+    error.__dict__.update(state)
+    return error
+
+
+class EmbedderError(Exception):
+    """Root of the library's errors."""
+
+    def __reduce__(self) -> tuple[Callable[..., BaseException], tuple[Any, ...]]:
+        # BaseException would call the class with .args, which fails for keyword-only arguments.
+        return _rebuild, (type(self), self.args, dict(self.__dict__))
+
+
+class InvalidInputError(EmbedderError, ValueError):
+    """One input cannot be embedded.
+
+    `index` is its position in the call, or `None` for a call with a single input; `reason` is the
+    message without the position.
+    """
+
+    def __init__(self, reason: str, *, index: int | None = None) -> None:
+        super().__init__(reason if index is None else f"input {index}: {reason}")
+        self.reason = reason
+        self.index = index
+
+    def at(self, index: int) -> InvalidInputError:
+        """The same error for the input at `index`."""
+        return type(self)(self.reason, index=index)
+
+
+class TruncationError(InvalidInputError):
+    """An input is longer than the model takes, and `truncation="error"` was asked for."""
+
+
+class InvalidOptionError(EmbedderError, ValueError):
+    """A setting is unknown, of the wrong type, or not for this framework."""
+
+
+class UnsupportedDimensionsError(InvalidOptionError):
+    """The model cannot give vectors of the dimension asked for."""
+
+
+class FrameworkError(EmbedderError):
+    """A framework cannot be used."""
+
+
+class UnknownFrameworkError(FrameworkError, LookupError):
+    """No framework has this name for this modality."""
+
+
+class AmbiguousFrameworkError(FrameworkError, LookupError):
+    """Several distributions offer this name; write `distribution/name`."""
+
+
+class FrameworkUnavailableError(FrameworkError, ImportError):
+    """The framework is known, but its plugin or one of its requirements is not installed."""
+
+
+class PluginError(FrameworkError, ImportError):
+    """A plugin is installed but broken; `__cause__` is what it raised."""
+
+
+class MissingCredentialsError(EmbedderError, LookupError):
+    """A hosted framework has no key: none was passed and its environment variables are unset."""
+
+
+class ModelLoadError(EmbedderError, OSError):
+    """A model's weights or configuration cannot be found, read or trusted."""
+
+    def __str__(self) -> str:  # OSError with two arguments would print "[Errno ...]"
+        return str(self.args[0]) if self.args else ""
+
+
+class UntrustedCodeError(ModelLoadError, PermissionError):
+    """The model needs code of its own to be run; pass `trust_remote_code=True` to allow that."""
+
+
+class EncodingError(EmbedderError, RuntimeError):
+    """The model or the provider failed on these inputs.
+
+    `indices` are positions in the call (several if duplicates or a whole batch are affected).
+    """
+
+    def __init__(self, message: str, *, indices: Sequence[int] = ()) -> None:
+        super().__init__(message)
+        self.indices = tuple(indices)
+
+
+class InvalidOutputError(EncodingError, ValueError):
+    """An encoder returned something other than one finite, non-zero row per input."""
+
+
+class EncoderMemoryError(EncodingError, MemoryError):
+    """The encoder ran out of memory; batches are halved down to one item before this is raised."""
+
+
+class IncompatibleSpacesError(EmbedderError, ValueError):
+    """Vectors of two different spaces were to be compared."""
+
+
+class ClosedError(EmbedderError, RuntimeError):
+    """The embedder was closed."""
+
+
+class EmbedderWarning(UserWarning):
+    """Root of the library's warnings."""
+
+
+class TruncationWarning(EmbedderWarning):
+    """Inputs were cut to the model's limit; the report says which and by how much."""
+
+
+class PluginWarning(EmbedderWarning):
+    """An installed plugin is broken and was set aside."""

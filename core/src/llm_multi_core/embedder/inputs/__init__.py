@@ -1,0 +1,1 @@
+"""From every accepted form of input to an `Item`."""
