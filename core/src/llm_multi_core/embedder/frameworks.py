@@ -148,3 +148,17 @@ class FrameworkSpec:
                     f"(its options: {takes})"
                 )
         return {name: option.check(given.get(name, option.default), self.name) for name, option in specs.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """A framework as one installed distribution offers it."""
+
+    spec: FrameworkSpec
+    distribution: str
+    version: str
+
+    @property
+    def qualified_name(self) -> str:
+        """`"distribution/name"`, which always picks this offer."""
+        return f"{self.distribution}/{self.spec.name}"

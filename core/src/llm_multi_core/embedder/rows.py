@@ -45,7 +45,7 @@ class Rows:
             InvalidOutputError: if it is neither, or its parts do not fit together.
         """
         if isinstance(output, Rows):
-            output._check_structure()
+            output.check_structure()
             return output
         try:
             values = np.asarray(output, dtype=np.float32)
@@ -135,21 +135,23 @@ class Rows:
                 raise InvalidOutputError(
                     f"an encoder that declares dimension {dimension} returned rows of {self.values.shape[1]}"
                 )
-        elif self.indices.size and not (0 <= self.indices.min() and self.indices.max() < dimension):
+        elif self.indices.size and (self.indices.min() < 0 or self.indices.max() >= dimension):
             raise InvalidOutputError(f"an encoder returned sparse indices outside its {dimension} dimensions")
         if self.offsets is None:
-            sound: npt.NDArray[np.bool_] = np.isfinite(self.values).all(axis=1)
-            return sound
+            return np.asarray(np.isfinite(self.values).all(axis=1))
         finite = np.isfinite(self.values)
-        return self._per_row(finite.all(axis=1) if finite.ndim == 2 else finite)
+        return self._per_row(np.asarray(finite.all(axis=1) if finite.ndim == 2 else finite))
 
     def normalize(self) -> Rows:
         """Rows of length 1 in the L2 norm; of a multi-vector row, each vector. Zero rows stay zero."""
         if self.indices is not None and self.offsets is not None:
-            norms = np.sqrt(np.add.reduceat(np.append(self.values, 0.0) ** 2, self.offsets[:-1])) if len(self) else []
             lengths = np.diff(self.offsets)
-            scale = np.repeat(np.asarray(norms, np.float32), lengths)
-            return Rows(np.divide(self.values, scale, out=self.values.copy(), where=scale > 0), self.offsets, self.indices)
+            row = np.repeat(np.arange(len(self)), lengths)
+            norms = np.sqrt(np.bincount(row, self.values.astype(np.float64) ** 2, len(self)))
+            scale = np.repeat(norms, lengths).astype(np.float32)
+            return Rows(
+                np.divide(self.values, scale, out=self.values.copy(), where=scale > 0), self.offsets, self.indices
+            )
         # Scaled by the largest entry first, so that neither tiny nor huge rows lose their direction.
         peak = np.abs(self.values).max(axis=1, keepdims=True, initial=0.0)
         scaled = np.divide(self.values, peak, out=self.values.copy(), where=peak > 0)
@@ -159,8 +161,7 @@ class Rows:
     def nonzero(self) -> npt.NDArray[np.bool_]:
         """Which rows have a direction at all: `(n,)`. NaN rows count as such."""
         if self.offsets is None:
-            nonzero: npt.NDArray[np.bool_] = self.values.any(axis=1)
-            return nonzero
+            return np.asarray(self.values.any(axis=1))
         return np.diff(self.offsets) > 0
 
     def cut(self, dimension: int) -> Rows:
@@ -193,9 +194,10 @@ class Rows:
         per_row: npt.NDArray[np.bool_] = bad[self.offsets[1:]] == bad[self.offsets[:-1]]
         return per_row
 
-    def _check_structure(self) -> None:
+    def check_structure(self) -> None:
+        """Raise `InvalidOutputError` unless values, offsets and indices fit together."""
         faults = []
-        if not isinstance(self.values, np.ndarray) or self.values.dtype != np.float32:
+        if getattr(self.values, "dtype", None) != np.float32:
             faults.append("values must be a float32 array")
         elif self.values.ndim != (1 if self.indices is not None else 2):
             faults.append(f"values have {self.values.ndim} dimensions")

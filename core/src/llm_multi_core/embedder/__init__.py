@@ -1,0 +1,132 @@
+"""One interface for text, image, audio and mixed embeddings over many frameworks.
+
+The public names. Importing this loads no plugin, no model library and no SDK.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from llm_multi_core.embedder.api import create_text_embedder, get_available_embedders
+from llm_multi_core.embedder.credentials import Credentials, Secret
+from llm_multi_core.embedder.embedders import BaseEmbedder, TextEmbedder
+from llm_multi_core.embedder.encoders import (
+    Description,
+    Encoder,
+    EncoderConfig,
+    HostedEncoder,
+    Limits,
+    LocalEncoder,
+    Measure,
+    Reply,
+    Usage,
+    Verdict,
+)
+from llm_multi_core.embedder.errors import (
+    AmbiguousFrameworkError,
+    ClosedError,
+    EmbedderError,
+    EmbedderWarning,
+    EncoderMemoryError,
+    EncodingError,
+    FrameworkError,
+    FrameworkUnavailableError,
+    IncompatibleSpacesError,
+    InvalidInputError,
+    InvalidOptionError,
+    InvalidOutputError,
+    MissingCredentialsError,
+    ModelLoadError,
+    PluginError,
+    PluginWarning,
+    TruncationError,
+    TruncationWarning,
+    UnknownFrameworkError,
+    UnsupportedDimensionsError,
+    UntrustedCodeError,
+)
+from llm_multi_core.embedder.frameworks import FrameworkSpec, OptionSpec
+from llm_multi_core.embedder.items import Item, Modality, Part, Role, Span, Task
+from llm_multi_core.embedder.pipeline.cache import MemoryCache, VectorCache
+from llm_multi_core.embedder.pipeline.report import EmbeddingResult, Failure, Plan, Report, Truncation
+from llm_multi_core.embedder.rows import Rows
+from llm_multi_core.embedder.spaces import Canary, Space
+
+if TYPE_CHECKING:
+    from llm_multi_core.embedder.host import Host
+    from llm_multi_core.embedder.host.hookspecs import hookimpl
+
+__all__ = [
+    "AmbiguousFrameworkError",
+    "BaseEmbedder",
+    "Canary",
+    "ClosedError",
+    "Credentials",
+    "Description",
+    "EmbedderError",
+    "EmbedderWarning",
+    "EmbeddingResult",
+    "Encoder",
+    "EncoderConfig",
+    "EncoderMemoryError",
+    "EncodingError",
+    "Failure",
+    "FrameworkError",
+    "FrameworkSpec",
+    "FrameworkUnavailableError",
+    "Host",
+    "HostedEncoder",
+    "IncompatibleSpacesError",
+    "InvalidInputError",
+    "InvalidOptionError",
+    "InvalidOutputError",
+    "Item",
+    "Limits",
+    "LocalEncoder",
+    "Measure",
+    "MemoryCache",
+    "MissingCredentialsError",
+    "Modality",
+    "ModelLoadError",
+    "OptionSpec",
+    "Part",
+    "Plan",
+    "PluginError",
+    "PluginWarning",
+    "Reply",
+    "Report",
+    "Role",
+    "Rows",
+    "Secret",
+    "Space",
+    "Span",
+    "Task",
+    "TextEmbedder",
+    "Truncation",
+    "TruncationError",
+    "TruncationWarning",
+    "UnknownFrameworkError",
+    "UnsupportedDimensionsError",
+    "UntrustedCodeError",
+    "Usage",
+    "VectorCache",
+    "Verdict",
+    "create_text_embedder",
+    "get_available_embedders",
+    "hookimpl",
+]
+
+
+def __getattr__(name: str) -> Any:
+    # pluggy is needed by plugins and by the host only, so it is imported when one of them asks.
+    if name == "hookimpl":
+        from llm_multi_core.embedder.host.hookspecs import hookimpl
+
+        return hookimpl
+    if name == "Host":
+        from llm_multi_core.embedder.host import Host
+
+        return Host
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

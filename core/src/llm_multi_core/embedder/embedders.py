@@ -1,0 +1,553 @@
+"""What users hold: `BaseEmbedder` and its modalities, `TextEmbedder` so far.
+
+An embedder is a framework's encoder with settings. It converts inputs, sends them through the
+pipeline, and gives arrays back. Embedders are thread-safe, load their model at first use, and can be
+pickled (without the key; the copy reads the environment again).
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+import warnings
+import weakref
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping, Sized
+from collections.abc import Set as AbstractSet
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, ClassVar, Generic, Self, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from llm_multi_core.embedder.analysis.similarity import cosine_similarity
+from llm_multi_core.embedder.encoders import Description
+from llm_multi_core.embedder.errors import (
+    ClosedError,
+    InvalidInputError,
+    InvalidOptionError,
+    TruncationWarning,
+    UnsupportedDimensionsError,
+)
+from llm_multi_core.embedder.inputs.text import text_item
+from llm_multi_core.embedder.items import Item, Modality, Role, Task
+from llm_multi_core.embedder.pipeline.pool import EncoderHandle, pool
+from llm_multi_core.embedder.pipeline.progress import progress_bar
+from llm_multi_core.embedder.pipeline.report import EmbeddingResult, Plan
+from llm_multi_core.embedder.pipeline.runtime import runtime
+from llm_multi_core.embedder.pipeline.window import Call, OnError, Window
+from llm_multi_core.embedder.rows import FloatArray, Rows
+from llm_multi_core.embedder.settings import EmbedderSettings
+from llm_multi_core.embedder.spaces import Space
+
+InputT = TypeVar("InputT")
+
+DEFAULT_WINDOW = 4096
+"""Inputs that are de-duplicated, sorted and batched together. Bounds the memory of long calls."""
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """An encoder and what the embedder makes of its rows.
+
+    `cut` is the dimension that the pipeline cuts to, `None` where the encoder returns what is asked.
+    """
+
+    handle: EncoderHandle
+    description: Description
+    space: Space
+    cut: int | None
+
+
+class BaseEmbedder(ABC, Generic[InputT]):
+    """One framework, one model, one modality.
+
+    Made by `create_text_embedder` and its siblings rather than directly.
+    """
+
+    modality: ClassVar[Modality]
+
+    def __init__(self, settings: EmbedderSettings) -> None:
+        self._settings = settings
+        self._resolved: Resolved | None = None
+        self._closed = False
+        self._finalizer: weakref.finalize[..., Any] | None = None
+
+    # What it is.
+
+    @property
+    def framework(self) -> str:
+        """The framework's name."""
+        return self._settings.offer.spec.name
+
+    @property
+    def model(self) -> str:
+        """The model's name or folder."""
+        return self._settings.model
+
+    @property
+    def space(self) -> Space:
+        """Where the vectors lie; its `fingerprint` says what they may be compared with."""
+        return self._resolve().space
+
+    @property
+    def dimension(self) -> int:
+        """Components of a vector."""
+        return self._resolve().space.dimension
+
+    @property
+    def encoder_id(self) -> str:
+        """A hash over everything that can change a vector in its last bits; keys caches."""
+        return self._resolve().handle.encoder_id()
+
+    # One input, many inputs.
+
+    def embed(self, x: InputT, role: str | None = None, *, instruction: str | None = None) -> FloatArray:
+        """The vector of one input.
+
+        Args:
+            x: the input.
+            role: `"query"`, `"document"` or `"symmetric"`; `None` is symmetric.
+            instruction: for models that follow one, instead of the role's own prompt.
+
+        Returns:
+            `(d,)` float32.
+
+        Raises:
+            InvalidInputError: if it cannot be embedded.
+            EncodingError: if the model or provider failed.
+        """
+        self._refuse_many(x)
+        vector: FloatArray = self.run([x], role, instruction=instruction).vectors[0]
+        return vector
+
+    def embed_batch(
+        self,
+        xs: Iterable[InputT],
+        role: str | None = None,
+        show_progress: bool = False,
+        *,
+        instruction: str | None = None,
+    ) -> FloatArray:
+        """The vectors of many inputs, in their order.
+
+        Args:
+            xs: a list, generator or other ordered iterable; not a single string.
+            role: as in `embed`.
+            show_progress: draw a progress bar on standard error.
+            instruction: as in `embed`.
+
+        Returns:
+            `(n, d)` float32; `(0, d)` for no inputs.
+
+        Raises:
+            InvalidInputError: naming the first input that cannot be embedded.
+            EncodingError: naming the inputs on which the model or provider failed.
+        """
+        return self.run(xs, role, instruction=instruction, show_progress=show_progress).vectors
+
+    def run(
+        self,
+        xs: Iterable[InputT],
+        role: str | None = None,
+        *,
+        on_error: OnError = "raise",
+        instruction: str | None = None,
+        show_progress: bool = False,
+    ) -> EmbeddingResult:
+        """Like `embed_batch`, with a report; `on_error="collect"` lists failures instead of raising."""
+        resolved = self._resolve_dense()
+        with self._call(resolved, role, instruction, on_error, xs, show_progress) as call:
+            blocks = [rows.values for rows in self._run_windows(resolved, call, xs)]
+        return EmbeddingResult(_join(blocks, resolved.space.dimension), call.report)
+
+    def embed_stream(
+        self,
+        iterable: Iterable[InputT],
+        role: str | None = None,
+        window: int = DEFAULT_WINDOW,
+        *,
+        instruction: str | None = None,
+    ) -> Iterator[FloatArray]:
+        """The vectors of any number of inputs in bounded memory.
+
+        Yields:
+            `(m, d)` float32 for the next `m` inputs, in order; `m` is `window` but for the last.
+        """
+        resolved = self._resolve_dense()
+        with self._call(resolved, role, instruction, "raise", iterable, show_progress=False) as call:
+            for rows in self._run_windows(resolved, call, iterable, window):
+                yield rows.values
+
+    def similarity(self, a: InputT, b: InputT) -> float:
+        """The cosine of two inputs, both in the symmetric role, from -1 to 1."""
+        u, v = self.embed_batch([a, b])
+        return cosine_similarity(u, v)
+
+    @staticmethod
+    def similarity_of_vectors(u: npt.ArrayLike, v: npt.ArrayLike) -> float:
+        """The cosine of two vectors `(d,)`, from -1 to 1.
+
+        Raises:
+            InvalidInputError: if they differ in length, are not finite, or one is zero.
+        """
+        return cosine_similarity(u, v)
+
+    def plan(self, xs: Iterable[InputT], role: str | None = None, *, instruction: str | None = None) -> Plan:
+        """What `embed_batch` would do: items, tokens, requests, truncations. Encodes and sends nothing.
+
+        A local model is loaded, since its tokenizer counts the tokens.
+        """
+        resolved = self._resolve()
+        with self._call(resolved, role, instruction, "collect", xs, show_progress=False, dry=True) as call:
+            requests = cost = 0
+            for window in self._windows(resolved, call, xs, DEFAULT_WINDOW):
+                requests += len(window.batches)
+                cost += sum(batch.cost for batch in window.batches)
+        report = call.report
+        return Plan(
+            items=report.items,
+            duplicates=report.duplicates,
+            cache_hits=report.cache_hits,
+            units=report.units,
+            exact=report.exact,
+            requests=requests,
+            padding=1 - report.units / cost if cost else 0.0,
+            truncations=tuple(report.truncations),
+        )
+
+    # The same for asynchronous callers.
+
+    async def aembed(self, x: InputT, role: str | None = None, *, instruction: str | None = None) -> FloatArray:
+        """`embed` without blocking the event loop."""
+        self._refuse_many(x)
+        vector: FloatArray = (await self.arun([x], role, instruction=instruction)).vectors[0]
+        return vector
+
+    async def aembed_batch(
+        self,
+        xs: Iterable[InputT],
+        role: str | None = None,
+        show_progress: bool = False,
+        *,
+        instruction: str | None = None,
+    ) -> FloatArray:
+        """`embed_batch` without blocking the event loop."""
+        return (await self.arun(xs, role, instruction=instruction, show_progress=show_progress)).vectors
+
+    async def arun(
+        self,
+        xs: Iterable[InputT],
+        role: str | None = None,
+        *,
+        on_error: OnError = "raise",
+        instruction: str | None = None,
+        show_progress: bool = False,
+    ) -> EmbeddingResult:
+        """`run` without blocking the event loop. Cancelling it stops further batches."""
+        resolved = await runtime.in_thread(self._resolve_dense)
+        with self._call(resolved, role, instruction, on_error, xs, show_progress) as call:
+            blocks = [rows.values async for rows in self._arun_windows(resolved, call, xs)]
+            vectors = await runtime.in_thread(_join, blocks, resolved.space.dimension)
+        return EmbeddingResult(vectors, call.report)
+
+    async def aembed_stream(
+        self,
+        iterable: Iterable[InputT] | AsyncIterable[InputT],
+        role: str | None = None,
+        window: int = DEFAULT_WINDOW,
+        *,
+        instruction: str | None = None,
+    ) -> AsyncIterator[FloatArray]:
+        """`embed_stream` without blocking the event loop; takes asynchronous iterables as well."""
+        resolved = await runtime.in_thread(self._resolve_dense)
+        with self._call(resolved, role, instruction, "raise", iterable, show_progress=False) as call:
+            if isinstance(iterable, AsyncIterable):
+                async for chunk in _chunks(iterable, window):
+                    async for rows in self._arun_windows(resolved, call, chunk, window):
+                        yield rows.values
+            else:
+                async for rows in self._arun_windows(resolved, call, iterable, window):
+                    yield rows.values
+
+    # Life.
+
+    def close(self) -> None:
+        """Give the model back; the last embedder that uses it frees it. Closing twice is harmless."""
+        self._closed = True
+        if self._finalizer is not None:
+            self._finalizer()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"settings": self._settings.without_secret(), "closed": self._closed}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__init__(state["settings"])  # type: ignore[misc]
+        self._closed = state["closed"]
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(framework={self.framework!r}, model={self.model!r})"
+
+    # What a modality adds.
+
+    @abstractmethod
+    def _item(self, value: Any) -> Item:
+        """One input as an item.
+
+        Raises:
+            InvalidInputError: without an index.
+        """
+
+    @abstractmethod
+    def _is_single(self, value: Any) -> bool:
+        """Whether a value that could be iterated over is one input."""
+
+    # How it is done.
+
+    def _resolve(self) -> Resolved:
+        """The encoder and its space, found out at first use.
+
+        Raises:
+            ClosedError: after `close`.
+            UnsupportedDimensionsError: if the model cannot give `dimensions`.
+        """
+        if self._closed:
+            raise ClosedError(f"{self!r} was closed")
+        resolved = self._resolved
+        if resolved is None:
+            resolved = _resolve_settings(self._settings)
+            if self._settings.truncation == "mean" and resolved.space.output != "dense":
+                pool.release(resolved.handle)
+                raise InvalidOptionError(f"truncation='mean' needs dense vectors; {resolved.space} has others")
+            finalizer = weakref.finalize(self, pool.release, resolved.handle)
+            finalizer.atexit = False
+            with pool.lock:
+                if self._resolved is not None:  # another thread was faster
+                    finalizer()
+                    return self._resolved
+                self._resolved, self._finalizer = resolved, finalizer
+        return resolved
+
+    def _resolve_dense(self) -> Resolved:
+        resolved = self._resolve()
+        if resolved.space.output != "dense":
+            raise InvalidOptionError(f"{resolved.space} has no dense vectors, which embed and embed_batch return")
+        return resolved
+
+    @contextmanager
+    def _call(
+        self,
+        resolved: Resolved,
+        role: str | None,
+        instruction: str | None,
+        on_error: OnError,
+        xs: object,
+        show_progress: bool,
+        dry: bool = False,
+    ) -> Iterator[Call]:
+        """The state of one call; measures its time, and warns of truncation at its end."""
+        if on_error not in {"raise", "collect"}:
+            raise InvalidOptionError(f"on_error={on_error!r} is neither 'raise' nor 'collect'")
+        self._refuse_single(xs)
+        settings, started = self._settings, time.perf_counter()
+        total = len(xs) if isinstance(xs, Sized) else None
+        with (
+            progress_bar(show_progress, total, f"{self.framework} {self.modality}") as progress,
+            pool.borrow(resolved.handle),
+        ):
+            call = Call(
+                task=_effective_task(Task.of(role, instruction), resolved.description, settings),
+                dimension=resolved.cut,
+                normalize=settings.normalize,
+                truncation=settings.truncation,
+                on_error=on_error,
+                batch_size=settings.batch_size,
+                cache=settings.cache,
+                progress=progress,
+            )
+            try:
+                yield call
+            finally:
+                call.cancelled = True
+                call.report.seconds = time.perf_counter() - started
+                call.report.failures.sort(key=lambda failure: failure.index)
+                call.report.truncations.sort(key=lambda truncation: truncation.index)
+        if call.report.truncations and settings.truncation == "warn" and not dry:
+            warnings.warn(_truncation_message(call, resolved), TruncationWarning, stacklevel=_callers_level())
+
+    def _windows(self, resolved: Resolved, call: Call, xs: Iterable[Any], size: int) -> Iterator[Window]:
+        """Windows of `size` inputs, the last smaller; a group is never cut in two."""
+        if size < 1:
+            raise InvalidOptionError(f"window={size} is not a positive number of inputs")
+        # An asynchronous stream comes in several pieces, so the count goes on where it was.
+        buffer: list[Item | None] = []
+        first = start = call.report.items
+        for index, value in enumerate(xs, first):
+            item = self._convert(call, value, index)
+            if len(buffer) >= size and not _same_group(buffer[-1], item):
+                yield self._open(resolved.handle, call, buffer, start)
+                buffer, start = [], index
+            buffer.append(item)
+        if buffer:
+            yield self._open(resolved.handle, call, buffer, start)
+
+    @staticmethod
+    def _open(handle: EncoderHandle, call: Call, items: list[Item | None], start: int) -> Window:
+        with pool.borrow(handle):  # a cancelled call gives its own hold up before this thread is done
+            return Window(handle, call, items, start)
+
+    def _run_windows(
+        self, resolved: Resolved, call: Call, xs: Iterable[Any], size: int = DEFAULT_WINDOW
+    ) -> Iterator[Rows]:
+        from llm_multi_core.embedder.pipeline.engines import run_window
+
+        for window in self._windows(resolved, call, xs, size):
+            yield run_window(window)
+
+    async def _arun_windows(
+        self, resolved: Resolved, call: Call, xs: Iterable[Any], size: int = DEFAULT_WINDOW
+    ) -> AsyncIterator[Rows]:
+        from llm_multi_core.embedder.pipeline.engines import arun_window
+
+        windows = self._windows(resolved, call, xs, size)
+        while (window := await runtime.in_thread(next, windows, None)) is not None:
+            yield await arun_window(window)
+
+    def _convert(self, call: Call, value: Any, index: int) -> Item | None:
+        try:
+            if isinstance(value, Item):
+                return self._check_item(value)
+            return self._item(value)
+        except InvalidInputError as error:
+            call.fail(index, error.at(index))
+            return None
+
+    def _check_item(self, item: Item) -> Item:
+        supported = self._settings.offer.spec.modalities
+        for modality in item.signature:
+            if modality not in supported:
+                raise InvalidInputError(f"framework {self.framework!r} does not take {modality}")
+        if not item.parts:
+            raise InvalidInputError("the item has no parts")
+        return item
+
+    def _refuse_single(self, xs: object) -> None:
+        if self._is_single(xs) or isinstance(xs, Item):
+            raise InvalidInputError(f"one {self.modality} was given where several are due; use embed, or [x]")
+        if isinstance(xs, Mapping | AbstractSet):
+            raise InvalidInputError(f"a {type(xs).__name__} has no order of inputs; pass a list")
+        if not isinstance(xs, Iterable | AsyncIterable):
+            raise InvalidInputError(f"inputs come as a list or another iterable, not as {type(xs).__name__}")
+
+    def _refuse_many(self, x: object) -> None:
+        if isinstance(x, list | tuple) and not self._is_single(x):
+            raise InvalidInputError(f"a {type(x).__name__} was given where one {self.modality} is due; use embed_batch")
+
+
+class TextEmbedder(BaseEmbedder[str]):
+    """Embeds text. A string is always text, never a path or URL to open."""
+
+    modality = Modality.TEXT
+
+    def _item(self, value: Any) -> Item:
+        return text_item(value)
+
+    def _is_single(self, value: Any) -> bool:
+        return isinstance(value, str | bytes | bytearray)
+
+
+def _resolve_settings(settings: EmbedderSettings) -> Resolved:
+    """Find the encoder that gives the dimensions asked for, by itself or by cutting."""
+    wanted = settings.dimensions
+    handle = pool.acquire(settings.offer, settings.encoder_config(None))
+    try:
+        description = handle.describe()
+        native = description.space.dimension
+        if wanted is None or wanted == native:
+            return Resolved(handle, description, description.space, None)
+        cuttable = wanted < native and (description.sliceable or settings.force_dimensions)
+        if cuttable and description.sliceable and not settings.offer.spec.hosted:
+            return Resolved(handle, description, description.space.cut(wanted), wanted)
+        own = pool.acquire(settings.offer, settings.encoder_config(wanted))
+        try:
+            described = own.describe()
+            if described.space.dimension == wanted:
+                pool.release(handle)
+                return Resolved(own, described, described.space, None)
+        except UnsupportedDimensionsError:
+            if not cuttable:
+                raise
+        except BaseException:
+            pool.release(own)
+            raise
+        pool.release(own)
+        if cuttable:
+            return Resolved(handle, description, description.space.cut(wanted), wanted)
+        raise UnsupportedDimensionsError(
+            f"{handle.name} gives {native} dimensions and cannot give {wanted}"
+            + (
+                "; it is not known to be a Matryoshka model: pass force_dimensions=True to cut all the same"
+                if wanted < native
+                else ""
+            )
+        )
+    except BaseException:
+        pool.release(handle)
+        raise
+
+
+def _effective_task(task: Task, description: Description, settings: EmbedderSettings) -> Task:
+    """The task with a role folded that the encoder does not distinguish, so that caches agree."""
+    if task.instruction is not None and not description.instructions:
+        raise InvalidOptionError(f"{settings.offer.spec.name} model {settings.model!r} follows no instruction")
+    return task if task.role in description.roles else Task(Role.SYMMETRIC, task.instruction)
+
+
+def _same_group(before: Item | None, item: Item | None) -> bool:
+    return before is not None and item is not None and item.group is not None and item.group == before.group
+
+
+def _truncation_message(call: Call, resolved: Resolved) -> str:
+    truncations, limits = call.report.truncations, resolved.description.limits
+    longest = max((entry.units or 0 for entry in truncations), default=0)
+    detail = f"; the longest has {longest}" if longest else ""
+    return (
+        f"{len(truncations)} of {call.report.items} inputs were cut to the {limits.units_per_item} {limits.unit}s that "
+        f"{resolved.handle.name} takes (first at input {truncations[0].index}{detail}). Split them into shorter "
+        "pieces, or choose truncation='mean', 'error' or 'truncate'."
+    )
+
+
+def _callers_level() -> int:
+    """The `stacklevel` of the first frame outside the library, so that a warning names the user's line."""
+    frame, level = sys._getframe(1), 1
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith(("llm_multi_core", "contextlib")):
+        frame, level = frame.f_back, level + 1
+    return level
+
+
+def _join(blocks: list[FloatArray], dimension: int) -> FloatArray:
+    if len(blocks) == 1:
+        return blocks[0]
+    return np.concatenate(blocks) if blocks else np.empty((0, dimension), np.float32)
+
+
+async def _chunks(source: AsyncIterable[InputT], size: int) -> AsyncIterator[list[InputT]]:
+    chunk: list[InputT] = []
+    async for value in source:
+        chunk.append(value)
+        if len(chunk) >= size:
+            yield chunk
+            chunk = []
+    if chunk:
+        yield chunk

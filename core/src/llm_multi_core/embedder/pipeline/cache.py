@@ -1,0 +1,87 @@
+"""Caches of vectors, keyed by everything that can change one.
+
+A key covers the encoder id, the task, the content digest and how an over-long input was treated. So
+one cache serves any number of embedders, models and roles without mixing them.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from hashlib import blake2b
+from typing import Protocol, runtime_checkable
+
+from llm_multi_core.embedder.items import Item, Task
+from llm_multi_core.embedder.rows import Rows
+
+
+@runtime_checkable
+class VectorCache(Protocol):
+    """Where vectors are kept between calls. Must be safe to use from several threads."""
+
+    def get_many(self, keys: Sequence[bytes]) -> Sequence[Rows | None]:
+        """For each key its rows (of length 1), or `None`."""
+
+    def set_many(self, entries: Mapping[bytes, Rows]) -> None:
+        """Keep rows (each of length 1) under their keys."""
+
+
+class MemoryCache:
+    """A cache in this process that drops the least recently used vectors.
+
+    Pickling gives an empty cache of the same size.
+
+    Args:
+        max_bytes: bound on the vectors held.
+    """
+
+    def __init__(self, max_bytes: int = 256 * 1024 * 1024) -> None:
+        self.max_bytes = max_bytes
+        self._entries: OrderedDict[bytes, Rows] = OrderedDict()
+        self._bytes = 0
+        self._lock = threading.Lock()
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def get_many(self, keys: Sequence[bytes]) -> list[Rows | None]:
+        """For each key its rows, or `None`."""
+        with self._lock:
+            found = [self._entries.get(key) for key in keys]
+            for key, rows in zip(keys, found, strict=True):
+                if rows is not None:
+                    self._entries.move_to_end(key)
+            return found
+
+    def set_many(self, entries: Mapping[bytes, Rows]) -> None:
+        """Keep rows under their keys, dropping the oldest ones beyond `max_bytes`."""
+        with self._lock:
+            for key, rows in entries.items():
+                old = self._entries.pop(key, None)
+                self._bytes += rows.nbytes - (old.nbytes if old is not None else 0)
+                self._entries[key] = rows
+            while self._bytes > self.max_bytes:
+                self._bytes -= self._entries.popitem(last=False)[1].nbytes
+
+    def __reduce__(self) -> tuple[type[MemoryCache], tuple[int]]:
+        return MemoryCache, (self.max_bytes,)
+
+
+class CacheKeys:
+    """Makes the keys of one encoder and task.
+
+    Args:
+        encoder_id: the encoder's identity.
+        task: the task, after roles that the encoder does not distinguish were folded.
+    """
+
+    def __init__(self, encoder_id: str, task: Task) -> None:
+        self._base = blake2b(f"{encoder_id}\0{task.role}\0{task.instruction or ''}\0".encode(), digest_size=20)
+
+    def key(self, item: Item, treatment: str = "whole") -> bytes:
+        """The key of an item; `treatment` is `"whole"`, `"truncated"` or `"mean"`."""
+        state = self._base.copy()
+        state.update(treatment.encode())
+        state.update(item.digest)
+        return state.digest()

@@ -1,0 +1,183 @@
+"""Loaded encoders, shared: embedders of equal configuration use one, and the last one closes it."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Hashable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from hashlib import sha256
+from importlib import import_module
+
+from llm_multi_core.embedder.encoders import Description, Encoder, EncoderConfig, HostedEncoder
+from llm_multi_core.embedder.errors import EmbedderError, ModelLoadError, PluginError
+from llm_multi_core.embedder.frameworks import Offer
+from llm_multi_core.embedder.pipeline.runtime import runtime
+
+
+@dataclass(slots=True, eq=False)
+class EncoderHandle:
+    """One encoder: made, described and loaded when first needed, each once.
+
+    Attributes:
+        cost_cap: the largest batch that fits into memory, once a larger one did not.
+    """
+
+    offer: Offer
+    config: EncoderConfig
+    cost_cap: int | None = None
+    lock: threading.RLock = field(default_factory=threading.RLock)
+    _encoder: Encoder | None = None
+    _loaded: bool = False
+    _description: Description | None = None
+    _encoder_id: str | None = None
+    _references: int = 0
+
+    @property
+    def name(self) -> str:
+        """How messages name it."""
+        return f"{self.offer.spec.name} model {self.config.model!r}"
+
+    def encoder(self) -> Encoder:
+        """The encoder, not necessarily loaded.
+
+        Raises:
+            PluginError: if its class cannot be imported or made.
+        """
+        with self.lock:
+            if self._encoder is None:
+                module, _, attribute = self.offer.spec.target.partition(":")
+                try:
+                    made = getattr(import_module(module), attribute)(self.config)
+                except EmbedderError:
+                    raise
+                except Exception as error:
+                    raise PluginError(
+                        f"framework {self.offer.spec.name!r} cannot be used: {self.offer.distribution} "
+                        f"{self.offer.version} failed to give {self.offer.spec.target} "
+                        f"({type(error).__name__}: {error})"
+                    ) from error
+                if not isinstance(made, Encoder):
+                    raise PluginError(f"{self.offer.spec.target} of {self.offer.distribution} is not an Encoder")
+                self._encoder = made
+            return self._encoder
+
+    def describe(self) -> Description:
+        """What the encoder says of itself; asked once."""
+        with self.lock:
+            if self._description is None:
+                self._description = self.encoder().describe()
+            return self._description
+
+    def encoder_id(self) -> str:
+        """A hash over everything that can change a vector in its last bits."""
+        with self.lock:
+            if self._encoder_id is None:
+                encoder = self.encoder()
+                identity = [
+                    self.offer.distribution,
+                    self.offer.spec.target,
+                    encoder.encoding_version,
+                    self.describe().space.fingerprint,
+                    sorted(encoder.identity().items()),
+                ]
+                self._encoder_id = sha256(json.dumps(identity).encode()).hexdigest()[:32]
+            return self._encoder_id
+
+    def load(self) -> Encoder:
+        """The encoder, loaded; only the first call loads.
+
+        Raises:
+            ModelLoadError: if that fails.
+        """
+        with self.lock:
+            encoder = self.encoder()
+            if not self._loaded:
+                try:
+                    if isinstance(encoder, HostedEncoder):
+                        encoder.load()
+                    else:
+                        runtime.submit_model(encoder.load).result()
+                except EmbedderError:
+                    raise
+                except Exception as error:
+                    raise ModelLoadError(
+                        f"{self.name} could not be loaded ({type(error).__name__}: {error})"
+                    ) from error
+                self._loaded = True
+            return encoder
+
+    def _close(self) -> None:
+        with self.lock:
+            encoder, self._encoder, self._loaded = self._encoder, None, False
+        if encoder is None:
+            return
+        # Nothing runs any more, since runs borrow the handle; and this may be called by the garbage
+        # collector on any thread, so it must not wait for one.
+        if isinstance(encoder, HostedEncoder):
+            runtime.submit_io(_shut_down(encoder))
+        else:
+            encoder.close()
+
+    def _after_fork(self) -> None:
+        # The model's threads did not survive the fork: it is loaded again when it is needed.
+        self.lock = threading.RLock()
+        self._encoder, self._loaded = None, False
+
+
+async def _shut_down(encoder: HostedEncoder) -> None:
+    await encoder.aclose()
+    encoder.close()
+
+
+class EncoderPool:
+    """Encoders by configuration, with a count of their users."""
+
+    def __init__(self) -> None:
+        self.lock = threading.RLock()  # the garbage collector may release a handle while it is held
+        self._handles: dict[Hashable, EncoderHandle] = {}
+        runtime.on_fork(self._after_fork)
+
+    def acquire(self, offer: Offer, config: EncoderConfig) -> EncoderHandle:
+        """The encoder of this configuration; give it back with `release`."""
+        key = (offer.distribution, offer.spec.target, config.key)
+        with self.lock:
+            handle = self._handles.get(key)
+            if handle is None:
+                handle = self._handles[key] = EncoderHandle(offer, config)
+            handle._references += 1
+            return handle
+
+    def release(self, handle: EncoderHandle) -> None:
+        """Give back what `acquire` gave; the last user's release closes the encoder."""
+        with self.lock:
+            handle._references -= 1
+            last = handle._references == 0
+            if last:
+                for key in [key for key, value in self._handles.items() if value is handle]:
+                    del self._handles[key]
+        if last:
+            handle._close()
+
+    @contextmanager
+    def borrow(self, handle: EncoderHandle) -> Iterator[EncoderHandle]:
+        """Keep an encoder from being closed for the length of the block."""
+        with self.lock:
+            handle._references += 1
+        try:
+            yield handle
+        finally:
+            self.release(handle)
+
+    def __len__(self) -> int:
+        return len(self._handles)
+
+    def _after_fork(self) -> None:
+        self.lock = threading.RLock()
+        for handle in self._handles.values():
+            handle._after_fork()
+
+
+pool = EncoderPool()
+"""The encoders of this process."""
