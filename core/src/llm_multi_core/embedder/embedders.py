@@ -7,15 +7,11 @@ pickled (without the key; the copy reads the environment again).
 
 from __future__ import annotations
 
-import sys
-import time
-import warnings
 import weakref
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping, Sized
 from collections.abc import Set as AbstractSet
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import Any, ClassVar, Generic, Self, TypeVar
 
@@ -23,42 +19,27 @@ import numpy as np
 import numpy.typing as npt
 
 from llm_multi_core.embedder.analysis.similarity import cosine_similarity
-from llm_multi_core.embedder.encoders import Description
-from llm_multi_core.embedder.errors import (
-    ClosedError,
-    InvalidInputError,
-    InvalidOptionError,
-    TruncationWarning,
-    UnsupportedDimensionsError,
-)
+from llm_multi_core.embedder.errors import ClosedError, InvalidInputError, InvalidOptionError
 from llm_multi_core.embedder.inputs.text import text_item
-from llm_multi_core.embedder.items import Item, Modality, Role, Task
-from llm_multi_core.embedder.pipeline.pool import EncoderHandle, pool
-from llm_multi_core.embedder.pipeline.progress import progress_bar
+from llm_multi_core.embedder.items import Item, Modality
+from llm_multi_core.embedder.pipeline.pool import pool
 from llm_multi_core.embedder.pipeline.report import EmbeddingResult, Plan
+from llm_multi_core.embedder.pipeline.resolution import Resolved, resolve
+from llm_multi_core.embedder.pipeline.run import (
+    DEFAULT_WINDOW,
+    arun_windows,
+    open_call,
+    open_windows,
+    run_windows,
+    warn_of_truncation,
+)
 from llm_multi_core.embedder.pipeline.runtime import runtime
-from llm_multi_core.embedder.pipeline.window import Call, OnError, Window
-from llm_multi_core.embedder.rows import FloatArray, Rows
+from llm_multi_core.embedder.pipeline.window import Call, OnError
+from llm_multi_core.embedder.rows import FloatArray
 from llm_multi_core.embedder.settings import EmbedderSettings
 from llm_multi_core.embedder.spaces import Space
 
 InputT = TypeVar("InputT")
-
-DEFAULT_WINDOW = 4096
-"""Inputs that are de-duplicated, sorted and batched together. Bounds the memory of long calls."""
-
-
-@dataclass(frozen=True, slots=True)
-class Resolved:
-    """An encoder and what the embedder makes of its rows.
-
-    `cut` is the dimension that the pipeline cuts to, `None` where the encoder returns what is asked.
-    """
-
-    handle: EncoderHandle
-    description: Description
-    space: Space
-    cut: int | None
 
 
 class BaseEmbedder(ABC, Generic[InputT]):
@@ -158,9 +139,11 @@ class BaseEmbedder(ABC, Generic[InputT]):
         show_progress: bool = False,
     ) -> EmbeddingResult:
         """Like `embed_batch`, with a report; `on_error="collect"` lists failures instead of raising."""
+        self._refuse_single(xs)
         resolved = self._resolve_dense()
-        with self._call(resolved, role, instruction, on_error, xs, show_progress) as call:
-            blocks = [rows.values for rows in self._run_windows(resolved, call, xs)]
+        with self._open(xs, role, instruction, on_error, show_progress, resolved) as call:
+            blocks = [rows.values for rows in run_windows(resolved, call, self._items(call, xs))]
+        warn_of_truncation(resolved, call)
         return EmbeddingResult(_join(blocks, resolved.space.dimension), call.report)
 
     def embed_stream(
@@ -176,9 +159,11 @@ class BaseEmbedder(ABC, Generic[InputT]):
         Yields:
             `(m, d)` float32 for the next `m` inputs, in order; `m` is `window` but for the last.
         """
+        self._refuse_single(iterable)
         resolved = self._resolve_dense()
-        with self._call(resolved, role, instruction, "raise", iterable, show_progress=False) as call:
-            for rows in self._run_windows(resolved, call, iterable, window):
+        with self._open(iterable, role, instruction, resolved=resolved) as call:
+            for rows in run_windows(resolved, call, self._items(call, iterable), window):
+                self._warn_and_forget(resolved, call)
                 yield rows.values
 
     def similarity(self, a: InputT, b: InputT) -> float:
@@ -200,10 +185,11 @@ class BaseEmbedder(ABC, Generic[InputT]):
 
         A local model is loaded, since its tokenizer counts the tokens.
         """
+        self._refuse_single(xs)
         resolved = self._resolve()
-        with self._call(resolved, role, instruction, "collect", xs, show_progress=False, dry=True) as call:
+        with self._open(xs, role, instruction, "collect", resolved=resolved) as call:
             requests = cost = 0
-            for window in self._windows(resolved, call, xs, DEFAULT_WINDOW):
+            for window in open_windows(resolved, call, self._items(call, xs)):
                 requests += len(window.batches)
                 cost += sum(batch.cost for batch in window.batches)
         report = call.report
@@ -247,10 +233,12 @@ class BaseEmbedder(ABC, Generic[InputT]):
         show_progress: bool = False,
     ) -> EmbeddingResult:
         """`run` without blocking the event loop. Cancelling it stops further batches."""
+        self._refuse_single(xs)
         resolved = await runtime.in_thread(self._resolve_dense)
-        with self._call(resolved, role, instruction, on_error, xs, show_progress) as call:
-            blocks = [rows.values async for rows in self._arun_windows(resolved, call, xs)]
+        with self._open(xs, role, instruction, on_error, show_progress, resolved) as call:
+            blocks = [rows.values async for rows in arun_windows(resolved, call, self._items(call, xs))]
             vectors = await runtime.in_thread(_join, blocks, resolved.space.dimension)
+        warn_of_truncation(resolved, call)
         return EmbeddingResult(vectors, call.report)
 
     async def aembed_stream(
@@ -262,14 +250,13 @@ class BaseEmbedder(ABC, Generic[InputT]):
         instruction: str | None = None,
     ) -> AsyncIterator[FloatArray]:
         """`embed_stream` without blocking the event loop; takes asynchronous iterables as well."""
+        self._refuse_single(iterable)
         resolved = await runtime.in_thread(self._resolve_dense)
-        with self._call(resolved, role, instruction, "raise", iterable, show_progress=False) as call:
-            if isinstance(iterable, AsyncIterable):
-                async for chunk in _chunks(iterable, window):
-                    async for rows in self._arun_windows(resolved, call, chunk, window):
-                        yield rows.values
-            else:
-                async for rows in self._arun_windows(resolved, call, iterable, window):
+        parts = _chunks(iterable, window) if isinstance(iterable, AsyncIterable) else _one(iterable)
+        with self._open(iterable, role, instruction, resolved=resolved) as call:
+            async for part in parts:
+                async for rows in arun_windows(resolved, call, self._items(call, part), window):
+                    self._warn_and_forget(resolved, call)
                     yield rows.values
 
     # Life.
@@ -325,7 +312,7 @@ class BaseEmbedder(ABC, Generic[InputT]):
             raise ClosedError(f"{self!r} was closed")
         resolved = self._resolved
         if resolved is None:
-            resolved = _resolve_settings(self._settings)
+            resolved = resolve(self._settings)
             if self._settings.truncation == "mean" and resolved.space.output != "dense":
                 pool.release(resolved.handle)
                 raise InvalidOptionError(f"truncation='mean' needs dense vectors; {resolved.space} has others")
@@ -344,93 +331,40 @@ class BaseEmbedder(ABC, Generic[InputT]):
             raise InvalidOptionError(f"{resolved.space} has no dense vectors, which embed and embed_batch return")
         return resolved
 
-    @contextmanager
-    def _call(
+    def _open(
         self,
-        resolved: Resolved,
+        xs: object,
         role: str | None,
         instruction: str | None,
-        on_error: OnError,
-        xs: object,
-        show_progress: bool,
-        dry: bool = False,
-    ) -> Iterator[Call]:
-        """The state of one call; measures its time, and warns of truncation at its end."""
-        if on_error not in {"raise", "collect"}:
-            raise InvalidOptionError(f"on_error={on_error!r} is neither 'raise' nor 'collect'")
-        self._refuse_single(xs)
-        settings, started = self._settings, time.perf_counter()
-        total = len(xs) if isinstance(xs, Sized) else None
-        with (
-            progress_bar(show_progress, total, f"{self.framework} {self.modality}") as progress,
-            pool.borrow(resolved.handle),
-        ):
-            call = Call(
-                task=_effective_task(Task.of(role, instruction), resolved.description, settings),
-                dimension=resolved.cut,
-                normalize=settings.normalize,
-                truncation=settings.truncation,
-                on_error=on_error,
-                batch_size=settings.batch_size,
-                cache=settings.cache,
-                progress=progress,
-            )
-            try:
-                yield call
-            finally:
-                call.cancelled = True
-                call.report.seconds = time.perf_counter() - started
-                call.report.failures.sort(key=lambda failure: failure.index)
-                call.report.truncations.sort(key=lambda truncation: truncation.index)
-        if call.report.truncations and settings.truncation == "warn" and not dry:
-            warnings.warn(_truncation_message(call, resolved), TruncationWarning, stacklevel=_callers_level())
-
-    def _windows(self, resolved: Resolved, call: Call, xs: Iterable[Any], size: int) -> Iterator[Window]:
-        """Windows of `size` inputs, the last smaller; a group is never cut in two."""
-        if size < 1:
-            raise InvalidOptionError(f"window={size} is not a positive number of inputs")
-        # An asynchronous stream comes in several pieces, so the count goes on where it was.
-        buffer: list[Item | None] = []
-        first = start = call.report.items
-        for index, value in enumerate(xs, first):
-            item = self._convert(call, value, index)
-            if len(buffer) >= size and not _same_group(buffer[-1], item):
-                yield self._open(resolved.handle, call, buffer, start)
-                buffer, start = [], index
-            buffer.append(item)
-        if buffer:
-            yield self._open(resolved.handle, call, buffer, start)
+        on_error: OnError = "raise",
+        show_progress: bool = False,
+        resolved: Resolved | None = None,
+    ) -> AbstractContextManager[Call]:
+        return open_call(
+            resolved or self._resolve_dense(),
+            self._settings,
+            self.modality,
+            role=role,
+            instruction=instruction,
+            on_error=on_error,
+            total=len(xs) if isinstance(xs, Sized) else None,
+            show_progress=show_progress,
+        )
 
     @staticmethod
-    def _open(handle: EncoderHandle, call: Call, items: list[Item | None], start: int) -> Window:
-        with pool.borrow(handle):  # a cancelled call gives its own hold up before this thread is done
-            return Window(handle, call, items, start)
+    def _warn_and_forget(resolved: Resolved, call: Call) -> None:
+        """Streams have no report to read, and must not grow one."""
+        warn_of_truncation(resolved, call)
+        call.report.truncations.clear()
 
-    def _run_windows(
-        self, resolved: Resolved, call: Call, xs: Iterable[Any], size: int = DEFAULT_WINDOW
-    ) -> Iterator[Rows]:
-        from llm_multi_core.embedder.pipeline.engines import run_window
-
-        for window in self._windows(resolved, call, xs, size):
-            yield run_window(window)
-
-    async def _arun_windows(
-        self, resolved: Resolved, call: Call, xs: Iterable[Any], size: int = DEFAULT_WINDOW
-    ) -> AsyncIterator[Rows]:
-        from llm_multi_core.embedder.pipeline.engines import arun_window
-
-        windows = self._windows(resolved, call, xs, size)
-        while (window := await runtime.in_thread(next, windows, None)) is not None:
-            yield await arun_window(window)
-
-    def _convert(self, call: Call, value: Any, index: int) -> Item | None:
-        try:
-            if isinstance(value, Item):
-                return self._check_item(value)
-            return self._item(value)
-        except InvalidInputError as error:
-            call.fail(index, error.at(index))
-            return None
+    def _items(self, call: Call, xs: Iterable[Any]) -> Iterator[Item | None]:
+        """Inputs as items, `None` for a refused one. Counts on where an earlier part of the call ended."""
+        for index, value in enumerate(xs, call.report.items):
+            try:
+                yield self._check_item(value) if isinstance(value, Item) else self._item(value)
+            except InvalidInputError as error:
+                call.fail(index, error.at(index))
+                yield None
 
     def _check_item(self, item: Item) -> Item:
         supported = self._settings.offer.spec.modalities
@@ -466,80 +400,14 @@ class TextEmbedder(BaseEmbedder[str]):
         return isinstance(value, str | bytes | bytearray)
 
 
-def _resolve_settings(settings: EmbedderSettings) -> Resolved:
-    """Find the encoder that gives the dimensions asked for, by itself or by cutting."""
-    wanted = settings.dimensions
-    handle = pool.acquire(settings.offer, settings.encoder_config(None))
-    try:
-        description = handle.describe()
-        native = description.space.dimension
-        if wanted is None or wanted == native:
-            return Resolved(handle, description, description.space, None)
-        cuttable = wanted < native and (description.sliceable or settings.force_dimensions)
-        if cuttable and description.sliceable and not settings.offer.spec.hosted:
-            return Resolved(handle, description, description.space.cut(wanted), wanted)
-        own = pool.acquire(settings.offer, settings.encoder_config(wanted))
-        try:
-            described = own.describe()
-            if described.space.dimension == wanted:
-                pool.release(handle)
-                return Resolved(own, described, described.space, None)
-        except UnsupportedDimensionsError:
-            if not cuttable:
-                raise
-        except BaseException:
-            pool.release(own)
-            raise
-        pool.release(own)
-        if cuttable:
-            return Resolved(handle, description, description.space.cut(wanted), wanted)
-        raise UnsupportedDimensionsError(
-            f"{handle.name} gives {native} dimensions and cannot give {wanted}"
-            + (
-                "; it is not known to be a Matryoshka model: pass force_dimensions=True to cut all the same"
-                if wanted < native
-                else ""
-            )
-        )
-    except BaseException:
-        pool.release(handle)
-        raise
-
-
-def _effective_task(task: Task, description: Description, settings: EmbedderSettings) -> Task:
-    """The task with a role folded that the encoder does not distinguish, so that caches agree."""
-    if task.instruction is not None and not description.instructions:
-        raise InvalidOptionError(f"{settings.offer.spec.name} model {settings.model!r} follows no instruction")
-    return task if task.role in description.roles else Task(Role.SYMMETRIC, task.instruction)
-
-
-def _same_group(before: Item | None, item: Item | None) -> bool:
-    return before is not None and item is not None and item.group is not None and item.group == before.group
-
-
-def _truncation_message(call: Call, resolved: Resolved) -> str:
-    truncations, limits = call.report.truncations, resolved.description.limits
-    longest = max((entry.units or 0 for entry in truncations), default=0)
-    detail = f"; the longest has {longest}" if longest else ""
-    return (
-        f"{len(truncations)} of {call.report.items} inputs were cut to the {limits.units_per_item} {limits.unit}s that "
-        f"{resolved.handle.name} takes (first at input {truncations[0].index}{detail}). Split them into shorter "
-        "pieces, or choose truncation='mean', 'error' or 'truncate'."
-    )
-
-
-def _callers_level() -> int:
-    """The `stacklevel` of the first frame outside the library, so that a warning names the user's line."""
-    frame, level = sys._getframe(1), 1
-    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith(("llm_multi_core", "contextlib")):
-        frame, level = frame.f_back, level + 1
-    return level
-
-
 def _join(blocks: list[FloatArray], dimension: int) -> FloatArray:
     if len(blocks) == 1:
         return blocks[0]
     return np.concatenate(blocks) if blocks else np.empty((0, dimension), np.float32)
+
+
+async def _one(source: Iterable[InputT]) -> AsyncIterator[Iterable[InputT]]:
+    yield source
 
 
 async def _chunks(source: AsyncIterable[InputT], size: int) -> AsyncIterator[list[InputT]]:

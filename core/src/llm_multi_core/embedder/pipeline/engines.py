@@ -133,7 +133,7 @@ async def _run_hosted(window: Window, encoder: HostedEncoder) -> None:
         async with asyncio.TaskGroup() as group:
             for batch in window.batches:
                 group.create_task(_request(window, encoder, batch, gate))
-    except* Exception as errors:
+    except* Exception as errors:  # noqa: BLE001 - raised again, without the group
         raise _first(errors) from None
 
 
@@ -144,7 +144,7 @@ async def _request(window: Window, encoder: HostedEncoder, batch: Batch, gate: a
         try:
             async with gate:
                 await _send(window, encoder, batch)
-        except Exception as error:  # noqa: BLE001 - the encoder's verdict decides
+        except Exception as error:
             if isinstance(error, InvalidOutputError) and error.indices:
                 raise  # explained already: the call wants the first failure raised
             verdict = _classify(encoder, error)

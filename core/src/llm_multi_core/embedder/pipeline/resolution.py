@@ -1,0 +1,83 @@
+"""From settings to the encoder that serves them, and the space that its vectors lie in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from llm_multi_core.embedder.encoders import Description
+from llm_multi_core.embedder.errors import InvalidOptionError, UnsupportedDimensionsError
+from llm_multi_core.embedder.items import Role, Task
+from llm_multi_core.embedder.pipeline.pool import EncoderHandle, pool
+from llm_multi_core.embedder.settings import EmbedderSettings
+from llm_multi_core.embedder.spaces import Space
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """An encoder and what the embedder makes of its rows.
+
+    `cut` is the dimension that the pipeline cuts to, `None` where the encoder returns what is asked.
+    """
+
+    handle: EncoderHandle
+    description: Description
+    space: Space
+    cut: int | None
+
+
+def resolve(settings: EmbedderSettings) -> Resolved:
+    """Find the encoder that gives the dimensions asked for, by itself or by cutting.
+
+    Its handle is acquired from the pool; whoever calls releases it.
+
+    Raises:
+        UnsupportedDimensionsError: if there is no way to those dimensions.
+        ModelLoadError: if there is no such model.
+    """
+    wanted = settings.dimensions
+    handle = pool.acquire(settings.offer, settings.encoder_config(None))
+    try:
+        description = handle.describe()
+        native = description.space.dimension
+        if wanted is None or wanted == native:
+            return Resolved(handle, description, description.space, None)
+        cuttable = wanted < native and (description.sliceable or settings.force_dimensions)
+        if cuttable and description.sliceable and not settings.offer.spec.hosted:
+            return Resolved(handle, description, description.space.cut(wanted), wanted)
+        own = pool.acquire(settings.offer, settings.encoder_config(wanted))
+        try:
+            described = own.describe()
+            if described.space.dimension == wanted:
+                pool.release(handle)
+                return Resolved(own, described, described.space, None)
+        except UnsupportedDimensionsError:
+            if not cuttable:
+                raise
+        except BaseException:
+            pool.release(own)
+            raise
+        pool.release(own)
+        if cuttable:
+            return Resolved(handle, description, description.space.cut(wanted), wanted)
+        raise UnsupportedDimensionsError(
+            f"{handle.name} gives {native} dimensions and cannot give {wanted}"
+            + (
+                "; it is not known to be a Matryoshka model: pass force_dimensions=True to cut all the same"
+                if wanted < native
+                else ""
+            )
+        )
+    except BaseException:
+        pool.release(handle)
+        raise
+
+
+def effective_task(task: Task, description: Description, settings: EmbedderSettings) -> Task:
+    """The task with a role folded that the encoder does not distinguish, so that caches agree.
+
+    Raises:
+        InvalidOptionError: for an instruction to a model that follows none.
+    """
+    if task.instruction is not None and not description.instructions:
+        raise InvalidOptionError(f"{settings.offer.spec.name} model {settings.model!r} follows no instruction")
+    return task if task.role in description.roles else Task(Role.SYMMETRIC, task.instruction)

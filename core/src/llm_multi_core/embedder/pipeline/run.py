@@ -1,0 +1,138 @@
+"""One call from beginning to end: its windows in turn, its time, its warning.
+
+What an embedder does with its inputs once they are items, synchronously or not.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+import warnings
+from collections.abc import AsyncIterator, Iterable, Iterator
+from contextlib import contextmanager
+
+from llm_multi_core.embedder.errors import InvalidOptionError, TruncationWarning
+from llm_multi_core.embedder.items import Item, Modality, Task
+from llm_multi_core.embedder.pipeline.pool import pool
+from llm_multi_core.embedder.pipeline.progress import progress_bar
+from llm_multi_core.embedder.pipeline.resolution import Resolved, effective_task
+from llm_multi_core.embedder.pipeline.runtime import runtime
+from llm_multi_core.embedder.pipeline.window import Call, OnError, Window
+from llm_multi_core.embedder.rows import Rows
+from llm_multi_core.embedder.settings import EmbedderSettings
+
+DEFAULT_WINDOW = 4096
+"""Inputs that are de-duplicated, sorted and batched together. Bounds the memory of long calls."""
+
+
+@contextmanager
+def open_call(
+    resolved: Resolved,
+    settings: EmbedderSettings,
+    modality: Modality,
+    *,
+    role: str | None,
+    instruction: str | None,
+    on_error: OnError = "raise",
+    total: int | None = None,
+    show_progress: bool = False,
+) -> Iterator[Call]:
+    """The state of one call. Takes its time, and stops what still runs when the block is left.
+
+    Raises:
+        InvalidOptionError: for a role, instruction or `on_error` that does not exist here.
+    """
+    if on_error not in {"raise", "collect"}:
+        raise InvalidOptionError(f"on_error={on_error!r} is neither 'raise' nor 'collect'")
+    started = time.perf_counter()
+    label = f"{settings.offer.spec.name} {modality}"
+    with progress_bar(show_progress, total, label) as progress, pool.borrow(resolved.handle):
+        call = Call(
+            task=effective_task(Task.of(role, instruction), resolved.description, settings),
+            dimension=resolved.cut,
+            normalize=settings.normalize,
+            truncation=settings.truncation,
+            on_error=on_error,
+            batch_size=settings.batch_size,
+            cache=settings.cache,
+            progress=progress,
+        )
+        try:
+            yield call
+        finally:
+            call.cancelled = True
+            call.report.seconds = time.perf_counter() - started
+            call.report.failures.sort(key=lambda failure: failure.index)
+            call.report.truncations.sort(key=lambda truncation: truncation.index)
+
+
+def open_windows(
+    resolved: Resolved, call: Call, items: Iterable[Item | None], size: int = DEFAULT_WINDOW
+) -> Iterator[Window]:
+    """Windows of `size` inputs, the last smaller; a group is never cut in two.
+
+    Raises:
+        InvalidOptionError: if `size` is not positive.
+    """
+    if size < 1:
+        raise InvalidOptionError(f"window={size} is not a positive number of inputs")
+    buffer: list[Item | None] = []
+    for item in items:
+        if len(buffer) >= size and not _same_group(buffer[-1], item):
+            yield _open_window(resolved, call, buffer)
+            buffer = []
+        buffer.append(item)
+    if buffer:
+        yield _open_window(resolved, call, buffer)
+
+
+def run_windows(
+    resolved: Resolved, call: Call, items: Iterable[Item | None], size: int = DEFAULT_WINDOW
+) -> Iterator[Rows]:
+    """The rows of each window, in order."""
+    from llm_multi_core.embedder.pipeline.engines import run_window
+
+    for window in open_windows(resolved, call, items, size):
+        yield run_window(window)
+
+
+async def arun_windows(
+    resolved: Resolved, call: Call, items: Iterable[Item | None], size: int = DEFAULT_WINDOW
+) -> AsyncIterator[Rows]:
+    """The rows of each window, in order, without blocking the caller's loop."""
+    from llm_multi_core.embedder.pipeline.engines import arun_window
+
+    windows = open_windows(resolved, call, items, size)
+    while (window := await runtime.in_thread(next, windows, None)) is not None:
+        yield await arun_window(window)
+
+
+def warn_of_truncation(resolved: Resolved, call: Call) -> None:
+    """Warn of the inputs that were cut, at the line outside the library that asked for them."""
+    truncations, limits = call.report.truncations, resolved.description.limits
+    if not truncations or call.truncation != "warn":
+        return
+    longest = max((entry.units or 0 for entry in truncations), default=0)
+    detail = f"; the longest has {longest}" if longest else ""
+    message = (
+        f"{len(truncations)} of {call.report.items} inputs were cut to the {limits.units_per_item} {limits.unit}s that "
+        f"{resolved.handle.name} takes (first at input {truncations[0].index}{detail}). Split them into shorter "
+        "pieces, or choose truncation='mean', 'error' or 'truncate'."
+    )
+    warnings.warn(message, TruncationWarning, stacklevel=_callers_level())
+
+
+def _open_window(resolved: Resolved, call: Call, items: list[Item | None]) -> Window:
+    with pool.borrow(resolved.handle):  # a cancelled call gives its own hold up before this thread is done
+        return Window(resolved.handle, call, items, call.report.items)
+
+
+def _same_group(before: Item | None, item: Item | None) -> bool:
+    return before is not None and item is not None and item.group is not None and item.group == before.group
+
+
+def _callers_level() -> int:
+    frame, level = sys._getframe(1), 1
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("llm_multi_core"):
+        frame, level = frame.f_back, level + 1
+    return level
