@@ -10,18 +10,17 @@ from __future__ import annotations
 import weakref
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping, Sized
-from collections.abc import Set as AbstractSet
 from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import Any, ClassVar, Generic, Self, TypeVar
 
-import numpy as np
 import numpy.typing as npt
 
 from llm_multi_core.embedder.analysis.similarity import cosine_similarity
 from llm_multi_core.embedder.errors import ClosedError, InvalidInputError, InvalidOptionError
 from llm_multi_core.embedder.inputs.text import text_item
 from llm_multi_core.embedder.items import Item, Modality
+from llm_multi_core.embedder.pipeline.collect import CollectedVectors, as_one_chunk, chunks_of
 from llm_multi_core.embedder.pipeline.pool import pool
 from llm_multi_core.embedder.pipeline.report import EmbeddingResult, Plan
 from llm_multi_core.embedder.pipeline.resolution import Resolved, resolve
@@ -141,10 +140,12 @@ class BaseEmbedder(ABC, Generic[InputT]):
         """Like `embed_batch`, with a report; `on_error="collect"` lists failures instead of raising."""
         self._refuse_single(xs)
         resolved = self._resolve_dense()
+        vectors = CollectedVectors(len(xs) if isinstance(xs, Sized) else None, resolved.space.dimension)
         with self._open(xs, role, instruction, on_error, show_progress, resolved) as call:
-            blocks = [rows.values for rows in run_windows(resolved, call, self._items(call, xs))]
+            for rows in run_windows(resolved, call, self._items(call, xs)):
+                vectors.add(rows.values)
         warn_of_truncation(resolved, call)
-        return EmbeddingResult(_join(blocks, resolved.space.dimension), call.report)
+        return EmbeddingResult(vectors.joined(), call.report)
 
     def embed_stream(
         self,
@@ -235,11 +236,12 @@ class BaseEmbedder(ABC, Generic[InputT]):
         """`run` without blocking the event loop. Cancelling it stops further batches."""
         self._refuse_single(xs)
         resolved = await runtime.in_thread(self._resolve_dense)
+        vectors = CollectedVectors(len(xs) if isinstance(xs, Sized) else None, resolved.space.dimension)
         with self._open(xs, role, instruction, on_error, show_progress, resolved) as call:
-            blocks = [rows.values async for rows in arun_windows(resolved, call, self._items(call, xs))]
-            vectors = await runtime.in_thread(_join, blocks, resolved.space.dimension)
+            async for rows in arun_windows(resolved, call, self._items(call, xs)):
+                vectors.add(rows.values)
         warn_of_truncation(resolved, call)
-        return EmbeddingResult(vectors, call.report)
+        return EmbeddingResult(await runtime.in_thread(vectors.joined), call.report)
 
     async def aembed_stream(
         self,
@@ -252,7 +254,7 @@ class BaseEmbedder(ABC, Generic[InputT]):
         """`embed_stream` without blocking the event loop; takes asynchronous iterables as well."""
         self._refuse_single(iterable)
         resolved = await runtime.in_thread(self._resolve_dense)
-        parts = _chunks(iterable, window) if isinstance(iterable, AsyncIterable) else _one(iterable)
+        parts = chunks_of(iterable, window) if isinstance(iterable, AsyncIterable) else as_one_chunk(iterable)
         with self._open(iterable, role, instruction, resolved=resolved) as call:
             async for part in parts:
                 async for rows in arun_windows(resolved, call, self._items(call, part), window):
@@ -378,7 +380,7 @@ class BaseEmbedder(ABC, Generic[InputT]):
     def _refuse_single(self, xs: object) -> None:
         if self._is_single(xs) or isinstance(xs, Item):
             raise InvalidInputError(f"one {self.modality} was given where several are due; use embed, or [x]")
-        if isinstance(xs, Mapping | AbstractSet):
+        if isinstance(xs, Mapping | set | frozenset):
             raise InvalidInputError(f"a {type(xs).__name__} has no order of inputs; pass a list")
         if not isinstance(xs, Iterable | AsyncIterable):
             raise InvalidInputError(f"inputs come as a list or another iterable, not as {type(xs).__name__}")
@@ -398,24 +400,3 @@ class TextEmbedder(BaseEmbedder[str]):
 
     def _is_single(self, value: Any) -> bool:
         return isinstance(value, str | bytes | bytearray)
-
-
-def _join(blocks: list[FloatArray], dimension: int) -> FloatArray:
-    if len(blocks) == 1:
-        return blocks[0]
-    return np.concatenate(blocks) if blocks else np.empty((0, dimension), np.float32)
-
-
-async def _one(source: Iterable[InputT]) -> AsyncIterator[Iterable[InputT]]:
-    yield source
-
-
-async def _chunks(source: AsyncIterable[InputT], size: int) -> AsyncIterator[list[InputT]]:
-    chunk: list[InputT] = []
-    async for value in source:
-        chunk.append(value)
-        if len(chunk) >= size:
-            yield chunk
-            chunk = []
-    if chunk:
-        yield chunk

@@ -61,6 +61,10 @@ def _run_local(window: Window, encoder: Encoder) -> None:
     ready = _next_prepared(window, encoder, queue)
     while ready is not None and not window.cancelled:
         batch, prepared = ready
+        if window.too_large(batch):  # it was prepared before another one did not fit into memory
+            queue.extendleft(reversed(batch.halve()))
+            ready = _next_prepared(window, encoder, queue)
+            continue
         running = runtime.submit_model(encoder.forward, prepared)
         try:
             ready = _next_prepared(window, encoder, queue)
