@@ -1,0 +1,49 @@
+# Everything that a developer or CI runs. Each target sets up .venv by itself; a second run reinstalls nothing.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+DISTRIBUTIONS := $(wildcard plugins/*/pyproject.toml integrations/*/pyproject.toml)
+EDITABLE := -e ".[all,offline,testing]" $(foreach file,$(DISTRIBUTIONS),-e $(dir $(file)))
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test lint format bench docs clean
+
+help: ## Show this list
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/'
+
+$(STAMP): pyproject.toml constraints.txt $(DISTRIBUTIONS)
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt $(EDITABLE) --group dev
+	touch $(STAMP)
+
+install: $(STAMP) ## Install host, plugins, integrations and tools into .venv
+
+demo: $(STAMP) ## Index and query documents with LangChain and LlamaIndex, offline
+	$(BIN)/python examples/demo.py
+
+test: lint ## Lint, type-check and run all tests
+	$(BIN)/python -m pytest
+
+lint: $(STAMP) ## Run ruff and mypy
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+format: $(STAMP) ## Format and fix what can be fixed
+	$(BIN)/ruff format
+	$(BIN)/ruff check --fix
+
+bench: $(STAMP) ## Compare with peers on this machine
+	$(BIN)/python benchmarks/host_overhead.py
+	$(BIN)/python benchmarks/import_time.py
+	$(BIN)/python benchmarks/text_cpu.py
+
+docs: $(STAMP) ## Build the documentation into site/
+	$(BIN)/mkdocs build --strict
+
+clean: ## Remove everything that can be made again
+	rm -rf $(VENV) site dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage*
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
