@@ -24,6 +24,9 @@ from llm_multi_core.embedder.settings import EmbedderSettings
 DEFAULT_WINDOW = 4096
 """Inputs that are de-duplicated, sorted and batched together. Bounds the memory of long calls."""
 
+_OWN_MODULES = ("llm_multi_core", "langchain_llm_multi_core", "llama_index.embeddings.llm_multi_core")
+"""Plugins and adapters included: a warning belongs to the line that called into any of them."""
+
 
 @contextmanager
 def open_call(
@@ -133,6 +136,6 @@ def _same_group(before: Item | None, item: Item | None) -> bool:
 
 def _callers_level() -> int:
     frame, level = sys._getframe(1), 1
-    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("llm_multi_core"):
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith(_OWN_MODULES):
         frame, level = frame.f_back, level + 1
     return level
