@@ -158,7 +158,7 @@ DOCUMENTS: dict[str, str] = {
 """Texts by name, each of one or two sentences."""
 
 QUESTIONS: dict[str, str] = {
-    "Why does the sea rise and fall twice a day?": "tides",
+    "Why do most coasts see two high tides a day?": "tides",
     "How does bread rise without packaged yeast?": "sourdough",
     "Which header saves a browser from downloading a page again?": "etag",
     "How do phone batteries store energy?": "battery",

@@ -35,6 +35,8 @@ from typing import Any
 def _rebuild(cls: type[BaseException], args: tuple[Any, ...], state: dict[str, Any]) -> BaseException:
     error = cls.__new__(cls, *args)
     error.args = args
+    if isinstance(error, ImportError):  # keeps its message apart from the arguments
+        ImportError.__init__(error, *args)
     error.__dict__.update(state)
     return error
 

@@ -60,8 +60,8 @@ class OptionSpec:
             InvalidOptionError: naming the framework, the option and what it takes.
         """
         types = self.type if isinstance(self.type, tuple) else (self.type,)
-        if value is None and self.default is None:
-            return None
+        if type(value) is type(self.default) and value == self.default:
+            return value
         # bool is an int to Python, not to a reader of batch_size=True.
         fits = isinstance(value, types) and not (isinstance(value, bool) and bool not in types)
         if not fits and float in types and isinstance(value, int) and not isinstance(value, bool):

@@ -48,8 +48,9 @@ class Rows:
             output.check_structure()
             return output
         try:
-            values = np.asarray(output, dtype=np.float32)
-        except (TypeError, ValueError) as error:
+            with np.errstate(over="ignore"):  # what is too large becomes infinite, which `check` reports
+                values = np.asarray(output, dtype=np.float32)
+        except (TypeError, ValueError, RuntimeError) as error:  # torch refuses with the last two
             raise InvalidOutputError(f"an encoder returned {type(output).__name__}, not an array of numbers") from error
         if values.ndim != 2:
             raise InvalidOutputError(f"an encoder returned an array of shape {values.shape}, not (n, d)")
@@ -85,7 +86,7 @@ class Rows:
         """The rows at `index` `(m,)`, in that order; an entry of -1 gives a blank row."""
         wanted = np.asarray(index, dtype=np.int64).reshape(-1)
         if self.offsets is None:
-            if len(self.values) == 0:
+            if len(self.values) == 0 and (wanted < 0).all():
                 return Rows(np.full((len(wanted), self.values.shape[1]), np.nan, np.float32))
             taken = self.values[wanted]  # -1 picks the last row, blanked below
             missing = wanted < 0
@@ -148,21 +149,20 @@ class Rows:
             lengths = np.diff(self.offsets)
             row = np.repeat(np.arange(len(self)), lengths)
             norms = np.sqrt(np.bincount(row, self.values.astype(np.float64) ** 2, len(self)))
-            scale = np.repeat(norms, lengths).astype(np.float32)
-            return Rows(
-                np.divide(self.values, scale, out=self.values.copy(), where=scale > 0), self.offsets, self.indices
-            )
+            scale = np.repeat(norms, lengths)  # in float64, since the norm of huge values overflows float32
+            scaled = np.divide(self.values, scale, out=self.values.astype(np.float64), where=scale > 0)
+            return Rows(scaled.astype(np.float32), self.offsets, self.indices)
         # Scaled by the largest entry first, so that neither tiny nor huge rows lose their direction.
         peak = np.abs(self.values).max(axis=1, keepdims=True, initial=0.0)
-        scaled = np.divide(self.values, peak, out=self.values.copy(), where=peak > 0)
+        with np.errstate(invalid="ignore"):  # an infinite row becomes NaN
+            scaled = np.divide(self.values, peak, out=self.values.copy(), where=peak > 0)
         norms = np.linalg.norm(scaled, axis=1, keepdims=True)
         return Rows(np.divide(scaled, norms, out=scaled, where=norms > 0), self.offsets)
 
     def nonzero(self) -> npt.NDArray[np.bool_]:
         """Which rows have a direction at all: `(n,)`. NaN rows count as such."""
-        if self.offsets is None:
-            return np.asarray(self.values.any(axis=1))
-        return np.diff(self.offsets) > 0
+        some = np.asarray(self.values.any(axis=1) if self.values.ndim == 2 else self.values != 0)
+        return some if self.offsets is None else ~self._per_row(~some)
 
     def cut(self, dimension: int) -> Rows:
         """The first `dimension` components of every vector (Matryoshka), not re-normalised."""
@@ -170,6 +170,8 @@ class Rows:
             raise InvalidOutputError("sparse rows cannot be cut to fewer dimensions")
         if self.values.shape[1] == dimension:
             return self
+        if self.values.shape[1] < dimension:
+            raise InvalidOutputError(f"rows of {self.values.shape[1]} dimensions cannot be cut to {dimension}")
         return Rows(np.ascontiguousarray(self.values[:, :dimension]), self.offsets)
 
     def weighted_mean(self, owner: npt.ArrayLike, weight: npt.ArrayLike, count: int) -> Rows:
@@ -196,25 +198,33 @@ class Rows:
 
     def check_structure(self) -> None:
         """Raise `InvalidOutputError` unless values, offsets and indices fit together."""
-        faults = []
+        faults = [
+            f"{name} must be a flat array of signed integers"
+            for name, array in (("offsets", self.offsets), ("indices", self.indices))
+            if array is not None and (getattr(array, "ndim", 0) != 1 or array.dtype.kind != "i")
+        ]
         if getattr(self.values, "dtype", None) != np.float32:
             faults.append("values must be a float32 array")
         elif self.values.ndim != (1 if self.indices is not None else 2):
             faults.append(f"values have {self.values.ndim} dimensions")
-        elif self.offsets is not None and (
-            len(self.offsets) == 0
-            or self.offsets[0] != 0
-            or self.offsets[-1] != len(self.values)
-            or (np.diff(self.offsets) < 0).any()
+        elif not faults:
+            faults.extend(self._structural_faults())
+        if faults:
+            raise InvalidOutputError(f"an encoder returned malformed rows: {'; '.join(faults)}")
+
+    def _structural_faults(self) -> list[str]:
+        faults = []
+        offsets = self.offsets
+        if offsets is not None and (
+            len(offsets) == 0 or offsets[0] != 0 or offsets[-1] != len(self.values) or (np.diff(offsets) < 0).any()
         ):
             faults.append("offsets must rise from 0 to the number of values")
         if self.indices is not None:
-            if self.offsets is None:
+            if offsets is None:
                 faults.append("indices need offsets")
             elif len(self.indices) != len(self.values):
                 faults.append("indices and values differ in length")
-        if faults:
-            raise InvalidOutputError(f"an encoder returned malformed rows: {'; '.join(faults)}")
+        return faults
 
     def __getstate__(self) -> tuple[Any, ...]:
         return self.values, self.offsets, self.indices

@@ -81,13 +81,15 @@ class EmbedderSettings:
             raise InvalidOptionError(f"framework {spec.name!r} has no default model for {modality}; pass model=...")
         _require(precision in PRECISIONS, f"precision={precision!r} is not one of {', '.join(PRECISIONS)}")
         _require(truncation in TRUNCATIONS, f"truncation={truncation!r} is not one of {', '.join(TRUNCATIONS)}")
-        _require(device is None or isinstance(device, str), f"device={device!r} is not a device name such as 'cuda'")
-        _require(isinstance(normalize, bool), f"normalize={normalize!r} is not True or False")
+        named = device is None or (isinstance(device, str) and device.strip())
+        _require(bool(named), f"device={device!r} is not a device name such as 'cuda'")
+        for name, flag in (("normalize", normalize), ("force_dimensions", force_dimensions)):
+            _require(isinstance(flag, bool), f"{name}={flag!r} is not True or False")
         for name, number in (("dimensions", dimensions), ("batch_size", batch_size)):
             fits = number is None or (isinstance(number, int) and not isinstance(number, bool) and number > 0)
             _require(fits, f"{name}={number!r} is not a positive whole number")
         _require(
-            cache is None or isinstance(cache, VectorCache),
+            cache is None or (isinstance(cache, VectorCache) and not isinstance(cache, type)),
             "cache takes an object with get_many and set_many, such as MemoryCache()",
         )
         if spec.hosted:

@@ -16,7 +16,7 @@ import numpy as np
 
 from llm_multi_core.embedder.errors import IncompatibleSpacesError
 from llm_multi_core.embedder.items import Modality
-from llm_multi_core.embedder.rows import FloatArray, Output
+from llm_multi_core.embedder.rows import FloatArray, Output, Rows
 
 if TYPE_CHECKING:
     from llm_multi_core.embedder.embedders import BaseEmbedder
@@ -150,8 +150,7 @@ class Canary:
         """The lowest cosine between the two canaries' vectors of one probe; 0.0 if the shapes differ."""
         if self.vectors.shape != other.vectors.shape:
             return 0.0
-        a = self.vectors / np.linalg.norm(self.vectors, axis=1, keepdims=True)
-        b = other.vectors / np.linalg.norm(other.vectors, axis=1, keepdims=True)
+        a, b = (Rows(canary.vectors).normalize().values.astype(np.float64) for canary in (self, other))
         return float((a * b).sum(axis=1).min())
 
     def check(self, embedder: BaseEmbedder[Any]) -> float:
@@ -171,7 +170,7 @@ class Canary:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for a store's metadata; `from_dict` reads it back."""
-        return {"fingerprint": self.fingerprint, "vectors": [[round(float(x), 7) for x in row] for row in self.vectors]}
+        return {"fingerprint": self.fingerprint, "vectors": [[float(f"{x:.8g}") for x in row] for row in self.vectors]}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Canary:

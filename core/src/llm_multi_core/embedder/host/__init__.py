@@ -3,6 +3,7 @@
 The only part of the library that knows pluggy.
 """
 
-from llm_multi_core.embedder.host.host import FrameworkStatus, Host, default_host
+from llm_multi_core.embedder.host.host import Host, default_host
+from llm_multi_core.embedder.host.status import FrameworkStatus
 
 __all__ = ["FrameworkStatus", "Host", "default_host"]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from importlib import metadata
 
 from packaging.requirements import Requirement
+from packaging.version import InvalidVersion
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +24,8 @@ class MissingRequirement:
 def missing_requirements(requires: Iterable[str]) -> tuple[MissingRequirement, ...]:
     """Those of the PEP 508 strings that this environment does not meet, in order.
 
+    An extra in a requirement is not looked into: a plugin names the distribution that it brings.
+
     Raises:
         packaging.requirements.InvalidRequirement: for a string that is not PEP 508.
     """
@@ -31,12 +34,8 @@ def missing_requirements(requires: Iterable[str]) -> tuple[MissingRequirement, .
         requirement = Requirement(text)
         if requirement.marker is not None and not requirement.marker.evaluate():
             continue
-        try:
-            version = metadata.version(requirement.name)
-        except metadata.PackageNotFoundError:
-            missing.append(MissingRequirement(text))
-            continue
-        if not requirement.specifier.contains(version, prereleases=True):
+        version = _installed_version(requirement.name)
+        if version is None or not _meets(version, requirement):
             missing.append(MissingRequirement(text, version))
     return tuple(missing)
 
@@ -44,3 +43,20 @@ def missing_requirements(requires: Iterable[str]) -> tuple[MissingRequirement, .
 def install_command(missing: Iterable[MissingRequirement]) -> str:
     """The `pip install` line that would meet them."""
     return "pip install " + " ".join(f'"{entry.requirement}"' for entry in missing)
+
+
+def _installed_version(name: str) -> str | None:
+    try:
+        # An interrupted removal leaves a folder without METADATA, for which some Pythons give None.
+        return metadata.version(name) or None
+    except Exception:  # noqa: BLE001 - and the others raise errors that differ between them
+        return None
+
+
+def _meets(version: str, requirement: Requirement) -> bool:
+    if not requirement.specifier:
+        return True
+    try:
+        return requirement.specifier.contains(version, prereleases=True)
+    except InvalidVersion:
+        return False

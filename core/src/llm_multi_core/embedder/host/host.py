@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import warnings
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from importlib import metadata
 from importlib.metadata import EntryPoint
-from typing import Literal
-
-from packaging.utils import canonicalize_name
 
 from llm_multi_core.embedder.errors import (
     AmbiguousFrameworkError,
@@ -19,32 +15,13 @@ from llm_multi_core.embedder.errors import (
     PluginWarning,
     UnknownFrameworkError,
 )
-from llm_multi_core.embedder.frameworks import Offer, nearest
-from llm_multi_core.embedder.host.availability import MissingRequirement, install_command, missing_requirements
-from llm_multi_core.embedder.host.discovery import DENY_VARIABLE, Discovery, Fault, PluginFilter, PluginRecord
-from llm_multi_core.embedder.host.hookspecs import ENTRY_POINT_GROUP
-from llm_multi_core.embedder.host.known import DEFAULT_FRAMEWORK, KNOWN_FRAMEWORKS, known_framework
+from llm_multi_core.embedder.frameworks import Offer
+from llm_multi_core.embedder.host.absence import FrameworkName, explain_absence, missing_reason
+from llm_multi_core.embedder.host.availability import missing_requirements
+from llm_multi_core.embedder.host.discovery import Discovery, PluginFilter, PluginRecord, installed_entry_points
+from llm_multi_core.embedder.host.known import DEFAULT_FRAMEWORK, KNOWN_FRAMEWORKS
+from llm_multi_core.embedder.host.status import FrameworkStatus, framework_statuses
 from llm_multi_core.embedder.items import Modality
-
-
-@dataclass(frozen=True, slots=True)
-class FrameworkStatus:
-    """One line of the frameworks table.
-
-    `status` is `"available"`, `"missing"` (a requirement is not met), `"ambiguous"` (two
-    distributions offer the name), `"broken"`, `"disabled"`, or `"not installed"`. `reason` says why
-    it is not available and what to do.
-    """
-
-    name: str
-    modalities: tuple[Modality, ...]
-    distribution: str
-    version: str | None
-    status: Literal["available", "missing", "ambiguous", "broken", "disabled", "not installed"]
-    reason: str = ""
-    hosted: bool = False
-    key_present: bool | None = None
-    summary: str = ""
 
 
 class Host:
@@ -60,12 +37,15 @@ class Host:
 
     def __init__(
         self,
-        entry_points: Callable[[], Iterable[EntryPoint]] | None = None,
+        entry_points: Callable[[], Iterable[EntryPoint]] = installed_entry_points,
         plugin_filter: PluginFilter | None = None,
     ) -> None:
-        self._entry_points = entry_points or (lambda: metadata.entry_points(group=ENTRY_POINT_GROUP))
+        self._entry_points = entry_points
         self._filter = plugin_filter
-        self._lock = threading.Lock()
+        # Reentrant, so that a plugin that asks the host while it is being loaded gets an error
+        # rather than a deadlock.
+        self._lock = threading.RLock()
+        self._discovering = False
         self._records: tuple[PluginRecord, ...] | None = None
 
     def plugins(self) -> tuple[PluginRecord, ...]:
@@ -75,9 +55,19 @@ class Host:
             PluginError: in strict mode, for the first broken plugin.
         """
         with self._lock:
-            if self._records is None:
-                self._records = self._discover()
-            return self._records
+            if self._records is not None:
+                return self._records
+            if self._discovering:
+                raise PluginError("a plugin asked for frameworks while it was itself being looked up")
+            self._discovering = True
+            try:
+                records = self._records = self._discover()
+            finally:
+                self._discovering = False
+        for record in records:  # out of the lock, since a warning may be made an error or be hooked
+            if record.fault is not None:
+                warnings.warn(f"{_broken(record)}; it was set aside", PluginWarning, stacklevel=3)
+        return records
 
     def refresh(self) -> None:
         """Forget what was found, so that newly installed plugins are seen."""
@@ -100,16 +90,16 @@ class Host:
         that a plugin offers. A name that two distributions offer counts as available if either is,
         and is also listed as `distribution/name`.
         """
+        met = {offer.spec.requires: not missing_requirements(offer.spec.requires) for offer in self.offers()}
         table: dict[str, dict[str, bool]] = {}
         for modality in (Modality.TEXT, Modality.IMAGE, Modality.AUDIO):
             row = {known.name: False for known in KNOWN_FRAMEWORKS if modality in known.modalities}
             offers = self.offers(modality)
             names = [offer.spec.name for offer in offers]
             for offer in offers:
-                usable = not missing_requirements(offer.spec.requires)
-                row[offer.spec.name] = row.get(offer.spec.name, False) or usable
+                row[offer.spec.name] = row.get(offer.spec.name, False) or met[offer.spec.requires]
                 if names.count(offer.spec.name) > 1:
-                    row[offer.qualified_name] = usable
+                    row[offer.qualified_name] = met[offer.spec.requires]
             table[modality.value] = row
         return table
 
@@ -128,146 +118,46 @@ class Host:
             PluginError: its plugin is broken; `__cause__` is what it raised.
         """
         if name is None:
-            name = DEFAULT_FRAMEWORK[modality]
+            name = DEFAULT_FRAMEWORK.get(modality)
         if not isinstance(name, str):
             raise UnknownFrameworkError(f"a framework is named by a string, not by {type(name).__name__}")
-        distribution, _, plain = name.rpartition("/")
-        plain = plain.strip().lower().replace("_", "-")
-        candidates = [
-            offer
-            for offer in self.offers(modality)
-            if offer.spec.name == plain and (not distribution or offer.distribution == canonicalize_name(distribution))
-        ]
+        wanted = FrameworkName.parse(name)
+        candidates = [offer for offer in self.offers(modality) if wanted.fits(offer)]
         if not candidates:
-            self._explain_absence(name, plain, modality)
+            explain_absence(wanted, modality, self.plugins())
         if len(candidates) > 1:
             both = " or ".join(repr(offer.qualified_name) for offer in candidates)
-            raise AmbiguousFrameworkError(f"several distributions offer framework {plain!r}; write {both}")
+            raise AmbiguousFrameworkError(f"several distributions offer framework {wanted.framework!r}; write {both}")
         missing = missing_requirements(candidates[0].spec.requires)
         if missing:
-            raise FrameworkUnavailableError(_missing_reason(plain, missing))
+            raise FrameworkUnavailableError(f"framework {wanted.framework!r} {missing_reason(missing)}")
         return candidates[0]
 
     def statuses(self) -> list[FrameworkStatus]:
         """The frameworks table: every known or offered framework, once per distribution."""
-        rows = [status for record in self.plugins() for status in self._record_statuses(record)]
-        listed = {(row.name, modality) for row in rows for modality in row.modalities}
-        for known in KNOWN_FRAMEWORKS:
-            modalities = tuple(modality for modality in known.modalities if (known.name, modality) not in listed)
-            if modalities:
-                rows.append(self._absent_status(known.name, modalities))
-        order = {known.name: place for place, known in enumerate(KNOWN_FRAMEWORKS)}
-        return sorted(rows, key=lambda row: (order.get(row.name, len(order)), row.name, row.distribution))
+        return framework_statuses(self.plugins())
 
     def _discover(self) -> tuple[PluginRecord, ...]:
         plugin_filter = self._filter or PluginFilter.from_environment()
         records = tuple(Discovery(plugin_filter).run(self._entry_points()))
         for record in records:
-            if record.fault is not None:
-                message = f"plugin {record.name!r} of {record.distribution} {record.version} is broken ({record.fault})"
-                if plugin_filter.strict:
-                    raise PluginError(message) from record.fault.error
-                warnings.warn(f"{message}; it was set aside", PluginWarning, stacklevel=4)
+            if plugin_filter.strict and record.fault is not None:
+                raise PluginError(_broken(record)) from record.fault.error
         return records
 
-    def _broken(self, name: str, modality: Modality | None = None) -> PluginRecord | None:
-        """The broken or disabled plugin that would offer this framework, as far as that can be told."""
-        known = known_framework(name, modality)
-        for record in self.plugins():
-            if record.status != "active" and (
-                record.name == name or (known and known.distribution == record.distribution)
-            ):
-                return record
-        return None
-
-    def _explain_absence(self, given: str, name: str, modality: Modality) -> None:
-        record = self._broken(name, modality)
-        if record is not None and record.fault is not None:
-            raise PluginError(
-                f"framework {name!r} cannot be used: its plugin in {record.distribution} {record.version} is broken "
-                f"({record.fault})"
-            ) from record.fault.error
-        if record is not None:
-            raise FrameworkUnavailableError(
-                f"framework {name!r} is disabled: the environment excludes {record.distribution} (see {DENY_VARIABLE})"
-            )
-        same_name = [offer for offer in self.offers(modality) if offer.spec.name == name]
-        if same_name:
-            qualified = " or ".join(repr(offer.qualified_name) for offer in same_name)
-            raise UnknownFrameworkError(f"no distribution offers {given!r}; write {qualified}, or just {name!r}")
-        known = known_framework(name, modality)
-        if known is not None:
-            raise FrameworkUnavailableError(f"framework {name!r} is not installed; install it with: {known.install}")
-        names = sorted(self.available()[modality.value])
-        others = {m for offer in self.offers() if offer.spec.name == name for m in offer.spec.modalities}
-        others.update(m for entry in KNOWN_FRAMEWORKS if entry.name == name for m in entry.modalities)
-        if others:
-            served = " and ".join(sorted(others))
-            raise UnknownFrameworkError(
-                f"framework {name!r} embeds {served}, not {modality}; frameworks for {modality}: {', '.join(names)}"
-            )
-        hint = nearest(name, names) or nearest(name, [known.name for known in KNOWN_FRAMEWORKS])
-        raise UnknownFrameworkError(f"no framework {given!r} for {modality}{hint}; there are: {', '.join(names)}")
-
-    def _record_statuses(self, record: PluginRecord) -> list[FrameworkStatus]:
-        if record.status != "active":
-            known = [entry for entry in KNOWN_FRAMEWORKS if entry.distribution == record.distribution]
-            names = [(entry.name, entry.modalities) for entry in known] or [(record.name, ())]
-            reason = _fault_reason(record.fault) if record.fault else f"excluded by the environment ({DENY_VARIABLE})"
-            status: Literal["broken", "disabled"] = "broken" if record.fault else "disabled"
-            return [
-                FrameworkStatus(name, modalities, record.distribution, record.version, status, reason)
-                for name, modalities in names
-            ]
-        rows = []
-        for offer in record.offers:
-            spec, missing = offer.spec, missing_requirements(offer.spec.requires)
-            rivals = [
-                other.qualified_name
-                for other in self.offers()
-                if other.spec.name == spec.name
-                and other.distribution != offer.distribution
-                and set(other.spec.modalities) & set(spec.modalities)
-            ]
-            state: Literal["available", "missing", "ambiguous"] = "available"
-            reason = ""
-            if missing:
-                state, reason = "missing", _missing_reason(spec.name, missing)
-            elif rivals:
-                state = "ambiguous"
-                reason = f"also offered as {', '.join(rivals)}; write {offer.qualified_name!r}"
-            key = spec.credentials.find() is not None if spec.credentials is not None else None
-            rows.append(
-                FrameworkStatus(
-                    spec.name,
-                    spec.modalities,
-                    offer.distribution,
-                    offer.version,
-                    state,
-                    reason,
-                    spec.hosted,
-                    key,
-                    spec.summary,
-                )
-            )
-        return rows
-
-    def _absent_status(self, name: str, modalities: tuple[Modality, ...]) -> FrameworkStatus:
-        known = known_framework(name)
-        assert known is not None  # noqa: S101 - called with names from the table only
-        return FrameworkStatus(name, modalities, known.distribution, None, "not installed", known.install)
+    def _after_fork(self) -> None:
+        # Another thread of the parent may have held the lock; it does not exist in the child.
+        self._lock = threading.RLock()
+        self._discovering = False
 
 
-def _fault_reason(fault: Fault) -> str:
-    return f"the plugin failed at {fault}"
-
-
-def _missing_reason(name: str, missing: tuple[MissingRequirement, ...]) -> str:
-    needs = ", ".join(str(entry) for entry in missing)
-    return f"framework {name!r} needs {needs}; install it with: {install_command(missing)}"
+def _broken(record: PluginRecord) -> str:
+    return f"plugin {record.name!r} of {record.distribution} {record.version} is broken ({record.fault})"
 
 
 _default_host = Host()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_default_host._after_fork)
 
 
 def default_host() -> Host:

@@ -35,6 +35,11 @@ class KnownFramework:
         """The command that installs it."""
         return f'pip install "llm-multi-core[{self.extra}]"'
 
+    @property
+    def upgrade(self) -> str:
+        """The command that brings an installed distribution up to date."""
+        return f'pip install --upgrade "llm-multi-core[{self.extra}]"'
+
 
 _TEXT, _IMAGE, _AUDIO = Modality.TEXT, Modality.IMAGE, Modality.AUDIO
 

@@ -30,7 +30,7 @@ def text_item(value: Any) -> Item:
         elif value is None or isinstance(value, float):
             hint = "; drop missing values, or replace them with a text"
         raise InvalidInputError(f"a text must be str, not {type(value).__name__}{hint}")
-    text = str(value)  # a subclass such as numpy.str_ becomes a plain str
+    text = str.__str__(value)  # a subclass such as numpy.str_ becomes a plain str; its own __str__ may say other things
     try:
         encoded = text.encode()
     except UnicodeEncodeError as error:

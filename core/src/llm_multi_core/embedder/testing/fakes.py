@@ -74,8 +74,9 @@ class _FakeText:
 
     def vectors(self, items: Sequence[Item], task: Task) -> FloatArray:
         """`(n, d)`: the fake vectors of the contents, under the role."""
-        dimension = self.describe().space.dimension
-        role = "" if task.role is Role.SYMMETRIC else f"{task.role}|"
+        description = self.describe()
+        dimension = description.space.dimension
+        role = f"{task.role}|" if task.role in description.roles else ""
         stacked: FloatArray = np.stack([fake_vector(role + _content(item), dimension) for item in items])
         return stacked
 
