@@ -1,0 +1,144 @@
+"""The public surface: a name that is added, renamed or lost shows up here."""
+
+from __future__ import annotations
+
+import inspect
+
+import pytest
+
+from llm_multi_core import embedder
+
+PUBLIC = [
+    "AmbiguousFrameworkError",
+    "BaseEmbedder",
+    "Canary",
+    "ClosedError",
+    "Credentials",
+    "Description",
+    "EmbedderError",
+    "EmbedderWarning",
+    "EmbeddingResult",
+    "Encoder",
+    "EncoderConfig",
+    "EncoderMemoryError",
+    "EncodingError",
+    "Failure",
+    "FrameworkError",
+    "FrameworkSpec",
+    "FrameworkUnavailableError",
+    "Host",
+    "HostedEncoder",
+    "IncompatibleSpacesError",
+    "InvalidInputError",
+    "InvalidOptionError",
+    "InvalidOutputError",
+    "Item",
+    "Limits",
+    "LocalEncoder",
+    "Measure",
+    "MemoryCache",
+    "MissingCredentialsError",
+    "Modality",
+    "ModelLoadError",
+    "OptionSpec",
+    "Part",
+    "Plan",
+    "PluginError",
+    "PluginWarning",
+    "Reply",
+    "Report",
+    "Role",
+    "Rows",
+    "Secret",
+    "Space",
+    "Span",
+    "Task",
+    "TextEmbedder",
+    "Truncation",
+    "TruncationError",
+    "TruncationWarning",
+    "UnknownFrameworkError",
+    "UnsupportedDimensionsError",
+    "UntrustedCodeError",
+    "Usage",
+    "VectorCache",
+    "Verdict",
+    "create_text_embedder",
+    "get_available_embedders",
+    "hookimpl",
+]
+
+
+def test_the_public_names():
+    assert embedder.__all__ == PUBLIC
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_every_public_name_can_be_imported_and_is_documented(name):
+    member = getattr(embedder, name)
+    assert member is getattr(embedder, name)
+    assert name == "hookimpl" or inspect.getdoc(member)
+
+
+def test_dir_lists_the_public_names():
+    assert dir(embedder) == sorted(PUBLIC)
+
+
+def test_star_import_gives_the_public_names():
+    namespace: dict[str, object] = {}
+    exec("from llm_multi_core.embedder import *", namespace)
+    assert set(PUBLIC) <= set(namespace)
+
+
+def test_other_names_do_not_exist():
+    with pytest.raises(AttributeError, match="has no attribute 'create_smell_embedder'"):
+        _ = embedder.create_smell_embedder
+
+
+PARAMETERS = [
+    "framework",
+    "model",
+    "device",
+    "precision",
+    "dimensions",
+    "force_dimensions",
+    "normalize",
+    "truncation",
+    "batch_size",
+    "cache",
+    "api_key",
+    "host",
+    "options",
+]
+
+
+@pytest.mark.parametrize("name", [name for name in PUBLIC if name.startswith("create_")])
+def test_factories_take_the_same_settings(name):
+    parameters = inspect.signature(getattr(embedder, name)).parameters
+    assert list(parameters) == PARAMETERS
+    positional = [
+        key for key, parameter in parameters.items() if parameter.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD
+    ]
+    assert positional == ["framework", "model"]
+
+
+@pytest.mark.parametrize(
+    ("name", "leading"),
+    [
+        ("embed", ["x", "role"]),
+        ("embed_batch", ["xs", "role", "show_progress"]),
+        ("run", ["xs", "role"]),
+        ("embed_stream", ["iterable", "role", "window"]),
+        ("plan", ["xs", "role"]),
+        ("similarity", ["a", "b"]),
+    ],
+)
+def test_embedders_are_called_as_documented(name, leading):
+    parameters = inspect.signature(getattr(embedder.BaseEmbedder, name)).parameters.values()
+    positional = [
+        parameter.name for parameter in parameters if parameter.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD
+    ]
+    assert positional == ["self", *leading]
+    twin = getattr(embedder.BaseEmbedder, f"a{name}", None)
+    if twin is not None:
+        assert list(inspect.signature(twin).parameters) == [parameter.name for parameter in parameters]
