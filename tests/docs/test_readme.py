@@ -53,17 +53,15 @@ def test_the_pages_of_the_documentation_run(page):
 
 
 def test_the_plugin_of_the_readme_passes_the_conformance_kit(tmp_path):
-    modules = {}
-    for block in blocks(section("Write a plugin"), "python"):
-        name = re.match(r"# (\w+)\.py", block).group(1)
-        modules[name] = block
     project = tomllib.loads(blocks(section("Write a plugin"), "toml")[0])["project"]
     entry_points = project["entry-points"]["llm_multi_core.embedder"]
-    test = modules.pop("test_acme")
-    write_distribution(
-        tmp_path, project["name"], version=project["version"], entry_points=entry_points, modules=modules
-    )
-    (tmp_path / "test_acme.py").write_text(test)
+    write_distribution(tmp_path, project["name"], version=project["version"], entry_points=entry_points)
+    package = tmp_path / project["name"].replace("-", "_")
+    package.mkdir()
+    for empty in ("__init__.py", "py.typed"):
+        (package / empty).touch()
+    for block in blocks(section("Write a plugin"), "python"):
+        (tmp_path / re.match(r"# ([\w/]+\.py)", block).group(1)).write_text(block)
     (tmp_path / "pytest.ini").write_text("[pytest]\n")
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", tmp_path, "test_acme.py"],
