@@ -1,0 +1,222 @@
+"""The encoder: a sentence-transformers model, told apart by its files and run by its own modules.
+
+What it leaves to sentence-transformers: loading, and everything from tokens to vectors (pooling,
+projections, routes, truncated dimensions). What it does itself: find the model, tell its identity
+without loading it, choose prompts, tokenise each text once.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from llm_multi_core.embedder import (
+    Description,
+    EncoderConfig,
+    InvalidOptionError,
+    Item,
+    Limits,
+    Measure,
+    ModelLoadError,
+    Role,
+    Space,
+    Task,
+    UnsupportedDimensionsError,
+)
+from llm_multi_core_sentence_transformers.catalogue import ModelFacts, facts_about
+from llm_multi_core_sentence_transformers.finding import find_files
+from llm_multi_core_sentence_transformers.layout import ModelLayout, read_layout
+from llm_multi_core_sentence_transformers.loading import check_passed_on, load_sentence_transformer
+from llm_multi_core_sentence_transformers.plugin import SENTENCE_TRANSFORMERS
+from llm_multi_core_sentence_transformers.prompts import Treatments, treatments
+from llm_multi_core_sentence_transformers.texts import TextInputs, inputs_for, limit_tokens, loaded_limit
+from llm_multi_core_torch import ModelFiles, TorchEncoder, json_sha256, model_identity
+
+if TYPE_CHECKING:
+    import torch
+    from sentence_transformers import SentenceTransformer
+
+CPU_LIMITS = Limits(items_per_batch=128, units_per_batch=2048, truncates=True)
+"""About what stays in a CPU core's cache: MiniLM is fastest at 1,000 to 4,000 padded tokens a batch,
+in float32 and in bfloat16, and slower beyond."""
+GPU_LIMITS = replace(CPU_LIMITS, items_per_batch=512, units_per_batch=32_768)
+"""Enough work to fill a large GPU; what does not fit into memory is halved by the pipeline."""
+STATIC_LIMITS = replace(CPU_LIMITS, items_per_batch=4096, units_per_batch=262_144, padded=False)
+"""For tables of static embeddings, which only look vectors up."""
+
+
+@dataclass(frozen=True, slots=True)
+class TextBatch:
+    """A batch of texts, ready for the model."""
+
+    features: dict[str, Any]
+    task: str | None
+
+
+class SentenceTransformersEncoder(TorchEncoder):
+    """Any dense text model that sentence-transformers loads."""
+
+    def __init__(self, config: EncoderConfig) -> None:
+        super().__init__(config)
+        self._options: Mapping[str, Any] = SENTENCE_TRANSFORMERS.check_options(config.options)
+        check_passed_on(self._options)
+        self._model: SentenceTransformer | None = None
+        self._inputs: TextInputs | None = None
+
+    # What its files say.
+
+    @cached_property
+    def _files(self) -> ModelFiles:
+        return find_files(self.config.model, self._options)
+
+    @cached_property
+    def _layout(self) -> ModelLayout:
+        return read_layout(self._files, trust_remote_code=self._options["trust_remote_code"])
+
+    @cached_property
+    def _facts(self) -> ModelFacts:
+        return facts_about(self._files.label)
+
+    @cached_property
+    def _treatments(self) -> Treatments:
+        return treatments(self._layout.settings, self._options, self._facts, routed=self._layout.routed)
+
+    @property
+    def _max_tokens(self) -> int | None:
+        """The longest text as described; what is longer is truncated."""
+        chosen: int | None = self._options["max_length"]
+        if chosen is None:
+            return self._layout.max_tokens if self._layout.complete else loaded_limit(self._loaded_model)
+        limit = self._layout.position_limit
+        if chosen < 1:
+            raise InvalidOptionError(f"max_length={chosen} is not a positive number of tokens")
+        if limit is not None and chosen > limit:
+            raise InvalidOptionError(
+                f"max_length={chosen} is beyond model {self._files.label!r}, which has positions for {limit} tokens"
+            )
+        return chosen
+
+    @property
+    def _dimension(self) -> int:
+        if self._layout.complete and self._layout.dimension is not None:
+            return self._layout.dimension
+        dimension = self._loaded_model.get_embedding_dimension()
+        if dimension is None:
+            raise ModelLoadError(f"model {self._files.label!r} does not say how many dimensions its vectors have")
+        return int(dimension)
+
+    @property
+    def _loaded_model(self) -> SentenceTransformer:
+        self.load()
+        assert self._model is not None  # noqa: S101 - load sets it or raises
+        return self._model
+
+    def describe(self) -> Description:
+        """What the model's files say; only a model with modules of unknown kinds is loaded for it."""
+        dimension = self._dimension
+        wanted = self.config.dimensions
+        if wanted is not None and wanted != dimension:
+            raise UnsupportedDimensionsError(
+                f"model {self._files.label!r} gives {dimension} dimensions and cannot give {wanted} itself"
+            )
+        label = self._files.label
+        space = Space(
+            name=model_identity(self._layout.identity),
+            dimension=dimension,
+            score="dot" if self._layout.settings.get("similarity_fn_name") in {"dot", "dot_score"} else "cosine",
+            options=self.config.space_options,
+            label=Path(label).name if Path(label).expanduser().is_dir() else label,
+        )
+        return Description(
+            space=space,
+            limits=self._limits(),
+            native_dimension=dimension,
+            sliceable=self._facts.matryoshka or self._layout.matryoshka,
+            roles=self._treatments.distinguished,
+            instructions=True,
+        )
+
+    def _limits(self) -> Limits:
+        limits = GPU_LIMITS if self.on_gpu else CPU_LIMITS
+        if not self._layout.padded:
+            limits = STATIC_LIMITS
+        prompted = all(treatment.prompt for treatment in self._treatments.by_role.values())
+        accepts_empty = self._layout.adds_tokens or prompted
+        return replace(limits, units_per_item=self._max_tokens, accepts_empty=accepts_empty)
+
+    def identity(self) -> Mapping[str, str]:
+        """Engine and precision, prompts, truncation, tokenisation, and what was passed on to transformers."""
+        by_role = self._treatments.by_role
+        prompts = {str(role): [by_role[role].prompt, by_role[role].task] for role in Role}
+        passed_on = {name: repr(self._options[name]) for name in ("model_kwargs", "tokenizer_kwargs")}
+        return {
+            **super().identity(),
+            "prompts": json.dumps([prompts, self._facts.excludes_prompt], sort_keys=True),
+            "max_tokens": str(self._max_tokens),
+            "preprocessing": json_sha256(self._layout.preprocessing),
+            **passed_on,
+        }
+
+    # What it does.
+
+    def load_model(self) -> None:
+        """Load modules and tokenizer; checks that they agree with what was described."""
+        self._files.download(self._layout.folders)
+        model = load_sentence_transformer(self._files, self.device, self.precision, self._options)
+        if self._facts.excludes_prompt:
+            model.set_pooling_include_prompt(False)
+        limit, chosen = loaded_limit(model), self._options["max_length"]
+        described = chosen or (self._layout.max_tokens if self._layout.complete else limit)
+        if chosen is None and limit is not None and (described is None or described > limit):
+            raise ModelLoadError(
+                f"model {self._files.label!r} takes {limit} tokens where its files say {described or 'any number'}; "
+                f"pass max_length={limit}"
+            )
+        if described is not None and described != limit:
+            limit_tokens(model, described)
+        self._inputs = inputs_for(model, self._treatments.by_role.values(), described)
+        self._model = model
+
+    def unload(self) -> None:
+        """Drop the model and its tokenizer."""
+        self._model = self._inputs = None
+
+    def measure(self, items: Sequence[Item], task: Task) -> Measure:
+        """Tokens, counted by the model's own tokenizer, with prompt and special tokens."""
+        return self._text_inputs.measure([item.text for item in items], self._treatments.of(task))
+
+    def split(self, item: Item, max_units: int, task: Task) -> list[Item]:
+        """Pieces that end at white space where possible."""
+        from llm_multi_core.embedder.inputs.text import text_item
+
+        pieces = self._text_inputs.split(item.text, self._treatments.of(task), max_units)
+        return [text_item(piece) for piece in pieces]
+
+    def prepare(self, items: Sequence[Item], task: Task, state: Sequence[Any] | None = None) -> TextBatch:
+        """Truncated and padded tokens."""
+        treatment = self._treatments.of(task)
+        texts = [item.text for item in items]
+        return TextBatch(self._text_inputs.features(texts, treatment, state), treatment.task)
+
+    def compute(self, batch: TextBatch) -> torch.Tensor:
+        """The sentence embeddings `(n, d)`."""
+        import torch
+
+        model = self._loaded_model
+        features = {
+            name: value.to(self.device, non_blocking=True) if isinstance(value, torch.Tensor) else value
+            for name, value in batch.features.items()
+        }
+        routing = {} if batch.task is None else {"task": batch.task}
+        rows: torch.Tensor = model(features, **routing)["sentence_embedding"]
+        return rows if model.truncate_dim is None else rows[:, : model.truncate_dim]
+
+    @property
+    def _text_inputs(self) -> TextInputs:
+        self.load()
+        assert self._inputs is not None  # noqa: S101 - load sets it or raises
+        return self._inputs
