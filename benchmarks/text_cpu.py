@@ -16,9 +16,10 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 from langchain_huggingface import HuggingFaceEmbeddings
-from langchain_llm_multi_core import MultiCoreEmbeddings
 from paired import median_ratio, publish, take_turns
 from sentence_transformers import SentenceTransformer
+
+from langchain_llm_multi_core import MultiCoreEmbeddings
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "examples"))
 from documents import DOCUMENTS

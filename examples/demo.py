@@ -12,12 +12,12 @@ import time
 from documents import DOCUMENTS, QUESTIONS
 from langchain_core.documents import Document
 from langchain_core.vectorstores import InMemoryVectorStore
-from langchain_llm_multi_core import MultiCoreEmbeddings
 from llama_index.core import VectorStoreIndex
 from llama_index.core.schema import TextNode
 from rich.console import Console
 from rich.table import Table
 
+from langchain_llm_multi_core import MultiCoreEmbeddings
 from llama_index.embeddings.llm_multi_core import MultiCoreEmbedding
 from llm_multi_core.embedder import Host, create_text_embedder
 
