@@ -27,8 +27,8 @@ def split_by_tokens(text: str, starts: Sequence[int], max_tokens: int, count: Ca
     begin = 0
     while begin < len(text):
         end = _fitting_end(text, begin, starts, room, max_tokens, count)
-        if end <= begin:
-            raise _no_room(max_tokens)
+        if end <= begin:  # what is one token in the text is several by itself
+            return [*pieces, *split_in_halves(text[begin:], max_tokens, count)]
         pieces.append(text[begin:end])
         begin = end
     return pieces or [text]
