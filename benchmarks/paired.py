@@ -41,7 +41,7 @@ def median_ratio(numerator: list[float], denominator: list[float]) -> float:
 
 def publish(name: str, title: str, columns: list[str], rows: list[list[Any]], facts: Mapping[str, Any]) -> None:
     """Print a table and its facts, and write both as JSON to `results/NAME.json`."""
-    console = Console()
+    console = Console(width=120)
     table = Table(title=title)
     for column in columns:
         table.add_column(column)
