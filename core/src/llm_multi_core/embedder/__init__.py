@@ -5,14 +5,20 @@ The public names. Importing this loads no plugin, no model library and no SDK.
 
 from typing import TYPE_CHECKING, Any
 
-from llm_multi_core.embedder.api import create_text_embedder, get_available_embedders
+from llm_multi_core.embedder.api import (
+    create_audio_embedder,
+    create_image_embedder,
+    create_text_embedder,
+    get_available_embedders,
+)
 from llm_multi_core.embedder.credentials import Credentials, Secret
-from llm_multi_core.embedder.embedders import BaseEmbedder, TextEmbedder
+from llm_multi_core.embedder.embedders import BaseEmbedder
 from llm_multi_core.embedder.encoders import (
     Description,
     Encoder,
     EncoderConfig,
     HostedEncoder,
+    Intake,
     Limits,
     LocalEncoder,
     Measure,
@@ -45,6 +51,7 @@ from llm_multi_core.embedder.errors import (
 )
 from llm_multi_core.embedder.frameworks import FrameworkSpec, OptionSpec
 from llm_multi_core.embedder.items import Item, Modality, Part, Role, Span, Task
+from llm_multi_core.embedder.modalities import AudioEmbedder, ImageEmbedder, TextEmbedder
 from llm_multi_core.embedder.pipeline.cache import MemoryCache, VectorCache
 from llm_multi_core.embedder.pipeline.report import EmbeddingResult, Failure, Plan, Report, Truncation
 from llm_multi_core.embedder.rows import Rows
@@ -56,6 +63,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AmbiguousFrameworkError",
+    "AudioEmbedder",
     "BaseEmbedder",
     "Canary",
     "ClosedError",
@@ -74,7 +82,9 @@ __all__ = [
     "FrameworkUnavailableError",
     "Host",
     "HostedEncoder",
+    "ImageEmbedder",
     "IncompatibleSpacesError",
+    "Intake",
     "InvalidInputError",
     "InvalidOptionError",
     "InvalidOutputError",
@@ -109,6 +119,8 @@ __all__ = [
     "Usage",
     "VectorCache",
     "Verdict",
+    "create_audio_embedder",
+    "create_image_embedder",
     "create_text_embedder",
     "get_available_embedders",
     "hookimpl",

@@ -1,4 +1,4 @@
-"""What users hold: `BaseEmbedder` and its modalities, `TextEmbedder` so far.
+"""`BaseEmbedder`: what all embedders have in common; `modalities` has one for each modality.
 
 An embedder is a framework's encoder with settings. It converts inputs, sends them through the
 pipeline, and gives arrays back. Embedders are thread-safe, load their model at first use, and can be
@@ -18,7 +18,6 @@ import numpy.typing as npt
 
 from llm_multi_core.embedder.analysis.similarity import cosine_similarity
 from llm_multi_core.embedder.errors import ClosedError, InvalidInputError, InvalidOptionError
-from llm_multi_core.embedder.inputs.text import text_item
 from llm_multi_core.embedder.items import Item, Modality
 from llm_multi_core.embedder.pipeline.collect import CollectedVectors, as_one_chunk, chunks_of
 from llm_multi_core.embedder.pipeline.pool import pool
@@ -388,15 +387,3 @@ class BaseEmbedder(ABC, Generic[InputT]):
     def _refuse_many(self, x: object) -> None:
         if isinstance(x, list | tuple) and not self._is_single(x):
             raise InvalidInputError(f"a {type(x).__name__} was given where one {self.modality} is due; use embed_batch")
-
-
-class TextEmbedder(BaseEmbedder[str]):
-    """Embeds text. A string is always text, never a path or URL to open."""
-
-    modality = Modality.TEXT
-
-    def _item(self, value: Any) -> Item:
-        return text_item(value)
-
-    def _is_single(self, value: Any) -> bool:
-        return isinstance(value, str | bytes | bytearray)

@@ -89,6 +89,23 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
+class Intake:
+    """The form in which a local encoder wants decoded media; the pipeline decodes ahead of it.
+
+    Images come to `prepare` as upright RGB `PIL.Image.Image`, audio as a mono `Waveform`. `measure` and
+    `split` see them undecoded, as `ImageSource` and `AudioSource`, or as such an image.
+
+    Attributes:
+        image_side: what the model shrinks an image's shorter side to, if it does; a large JPEG is
+            then decoded at reduced scale, still at least twice that size.
+        sample_rate: the rate in Hz that audio is resampled to.
+    """
+
+    image_side: int | None = None
+    sample_rate: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Description:
     """What an encoder says of itself before it is loaded.
 
@@ -100,6 +117,7 @@ class Description:
             the pipeline may cut.
         roles: the roles that it treats differently from one another.
         instructions: whether it follows a task's instruction.
+        intake: how a local encoder wants media; without it they come as they were given.
     """
 
     space: Space
@@ -108,6 +126,7 @@ class Description:
     sliceable: bool = False
     roles: frozenset[Role] = frozenset()
     instructions: bool = False
+    intake: Intake | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from llm_multi_core.embedder.credentials import Secret
 from llm_multi_core.embedder.encoders import EncoderConfig
 from llm_multi_core.embedder.errors import InvalidOptionError
 from llm_multi_core.embedder.frameworks import Offer
+from llm_multi_core.embedder.inputs.sources import SourcePolicy
 from llm_multi_core.embedder.items import Modality
 from llm_multi_core.embedder.pipeline.cache import VectorCache
 from llm_multi_core.embedder.pipeline.window import TruncationPolicy
@@ -48,6 +49,7 @@ class EmbedderSettings:
     batch_size: int | None = None
     cache: VectorCache | None = None
     secret: Secret | None = None
+    sources: SourcePolicy = field(default_factory=SourcePolicy)
 
     @classmethod
     def check(
@@ -66,6 +68,7 @@ class EmbedderSettings:
         cache: VectorCache | None,
         api_key: Any,
         options: Mapping[str, Any],
+        allow_urls: bool = False,
     ) -> Self:
         """Settings from what the user passed to a factory.
 
@@ -83,7 +86,8 @@ class EmbedderSettings:
         _require(truncation in TRUNCATIONS, f"truncation={truncation!r} is not one of {', '.join(TRUNCATIONS)}")
         named = device is None or (isinstance(device, str) and device.strip())
         _require(bool(named), f"device={device!r} is not a device name such as 'cuda'")
-        for name, flag in (("normalize", normalize), ("force_dimensions", force_dimensions)):
+        flags = {"normalize": normalize, "force_dimensions": force_dimensions, "allow_urls": allow_urls}
+        for name, flag in flags.items():
             _require(isinstance(flag, bool), f"{name}={flag!r} is not True or False")
         for name, number in (("dimensions", dimensions), ("batch_size", batch_size)):
             fits = number is None or (isinstance(number, int) and not isinstance(number, bool) and number > 0)
@@ -111,6 +115,7 @@ class EmbedderSettings:
             batch_size=batch_size,
             cache=cache,
             secret=secret,
+            sources=SourcePolicy(allow_urls=allow_urls),
         )
 
     def encoder_config(self, dimensions: int | None) -> EncoderConfig:

@@ -15,6 +15,7 @@ from typing import Any, TypeAlias
 
 from llm_multi_core.embedder.encoders import Encoder, HostedEncoder, LocalEncoder, Reply, Verdict
 from llm_multi_core.embedder.errors import InvalidOutputError
+from llm_multi_core.embedder.pipeline.decode import decode_items
 from llm_multi_core.embedder.pipeline.plan import Batch
 from llm_multi_core.embedder.pipeline.pool import pool
 from llm_multi_core.embedder.pipeline.runtime import runtime
@@ -91,7 +92,12 @@ def _next_prepared(window: Window, encoder: LocalEncoder, queue: deque[Batch]) -
             queue.extendleft(reversed(batch.halve()))
             continue
         try:
-            return batch, encoder.prepare(*_arguments(window, batch))
+            if window.intake is None:
+                return batch, encoder.prepare(*_arguments(window, batch))
+            decoded = _decode(window, batch)
+            if decoded is not None:
+                batch, arguments = decoded
+                return batch, encoder.prepare(*arguments)
         except Exception as error:  # noqa: BLE001 - the encoder's verdict decides
             _recover(window, encoder, queue, batch, error)
     return None
@@ -100,6 +106,22 @@ def _next_prepared(window: Window, encoder: LocalEncoder, queue: deque[Batch]) -
 def _arguments(window: Window, batch: Batch) -> tuple[Any, ...]:
     items, state = window.content(batch)
     return (items, window.task) if state is None else (items, window.task, state)
+
+
+def _decode(window: Window, batch: Batch) -> tuple[Batch, tuple[Any, ...]] | None:
+    """What can be decoded of a batch, as arguments of `prepare`; items that cannot be fail."""
+    assert window.intake is not None  # noqa: S101 - asked for only then
+    items, *rest = _arguments(window, batch)
+    decoded, errors = decode_items(items, window.intake)
+    if not errors:
+        return batch, (decoded, *rest)
+    kept = window.drop(batch, errors)
+    if kept is None:
+        return None
+    left = set(kept.members)
+    decoded = [item for member, item in zip(batch.members, decoded, strict=True) if member in left]
+    _, *rest = _arguments(window, kept)
+    return kept, (decoded, *rest)
 
 
 def _accept(window: Window, encoder: Encoder, queue: deque[Batch], batch: Batch, output: Any) -> None:

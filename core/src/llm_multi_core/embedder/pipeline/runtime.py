@@ -30,6 +30,7 @@ class Runtime:
         self._lock: threading.RLock
         self._model_thread: ThreadPoolExecutor | None
         self._call_threads: ThreadPoolExecutor | None
+        self._decoders: ThreadPoolExecutor | None
         self._loop: asyncio.AbstractEventLoop | None
         self._start_afresh()
         if hasattr(os, "register_at_fork"):
@@ -49,6 +50,14 @@ class Runtime:
             if self._model_thread is None:
                 self._model_thread = self._pool(1, "llm-multi-core-model")
             pool = self._model_thread
+        return pool.submit(function, *args, **kwargs)
+
+    def submit_decoding(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        """Run on one of the threads that decode media, about one a core."""
+        with self._lock:
+            if self._decoders is None:
+                self._decoders = self._pool(_usable_cores(), "llm-multi-core-decode")
+            pool = self._decoders
         return pool.submit(function, *args, **kwargs)
 
     async def in_thread(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
@@ -90,12 +99,19 @@ class Runtime:
         self._lock = threading.RLock()  # the garbage collector may close an encoder while it is held
         self._model_thread = None
         self._call_threads = None
+        self._decoders = None
         self._loop = None
 
     def _after_fork_in_child(self) -> None:
         self._start_afresh()
         for listener in self._fork_listeners:
             listener()
+
+
+def _usable_cores() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 runtime = Runtime()

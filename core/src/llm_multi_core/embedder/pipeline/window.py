@@ -6,14 +6,14 @@ or errors. That keeps local and hosted runs, synchronous and asynchronous ones, 
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, NoReturn
 
 import numpy as np
 import numpy.typing as npt
 
-from llm_multi_core.embedder.encoders import Encoder, Limits
+from llm_multi_core.embedder.encoders import Encoder, Intake, Limits
 from llm_multi_core.embedder.errors import (
     EmbedderError,
     EncoderMemoryError,
@@ -131,6 +131,11 @@ class Window:
         return self._description.limits
 
     @property
+    def intake(self) -> Intake | None:
+        """How the encoder wants media."""
+        return self._description.intake
+
+    @property
     def report(self) -> Report:
         """The call's report."""
         return self._call.report
@@ -169,6 +174,23 @@ class Window:
         for member in batch.members:
             self._fail(member, error)
         self._advance([self._owner[member] for member in batch.members])
+
+    def drop(self, batch: Batch, errors: Mapping[int, Exception]) -> Batch | None:
+        """Give up some members of a batch, each for its own reason; what is left, if anything.
+
+        Args:
+            batch: the batch.
+            errors: by the member's place in the batch. What must stay together with it fails as well.
+        """
+        members, kept = batch.members, []
+        by_member = {members[place]: error for place, error in errors.items()}
+        for atom in batch.atoms:
+            error = next((by_member[member] for member in atom if member in by_member), None)
+            if error is None:
+                kept.append(atom)
+            else:
+                self.give_up(Batch((atom,), 0), error)
+        return Batch(tuple(kept), batch.cost * len(kept) // len(batch.atoms)) if kept else None
 
     def abort(self, batch: Batch, error: Exception) -> NoReturn:
         """Raise an error that no smaller batch would cure."""
