@@ -10,6 +10,7 @@ from llm_multi_core import embedder
 
 PUBLIC = [
     "AmbiguousFrameworkError",
+    "AudioEmbedder",
     "BaseEmbedder",
     "Canary",
     "ClosedError",
@@ -28,7 +29,9 @@ PUBLIC = [
     "FrameworkUnavailableError",
     "Host",
     "HostedEncoder",
+    "ImageEmbedder",
     "IncompatibleSpacesError",
+    "Intake",
     "InvalidInputError",
     "InvalidOptionError",
     "InvalidOutputError",
@@ -40,6 +43,7 @@ PUBLIC = [
     "MissingCredentialsError",
     "Modality",
     "ModelLoadError",
+    "ModelSpec",
     "OptionSpec",
     "Part",
     "Plan",
@@ -63,6 +67,8 @@ PUBLIC = [
     "Usage",
     "VectorCache",
     "Verdict",
+    "create_audio_embedder",
+    "create_image_embedder",
     "create_text_embedder",
     "get_available_embedders",
     "hookimpl",
@@ -114,7 +120,9 @@ PARAMETERS = [
 
 @pytest.mark.parametrize("name", [name for name in PUBLIC if name.startswith("create_")])
 def test_factories_take_the_same_settings(name):
-    parameters = inspect.signature(getattr(embedder, name)).parameters
+    parameters = dict(inspect.signature(getattr(embedder, name)).parameters)
+    if name != "create_text_embedder":
+        assert parameters.pop("allow_urls").default is False
     assert list(parameters) == PARAMETERS
     positional = [
         key for key, parameter in parameters.items() if parameter.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD

@@ -49,7 +49,7 @@ from llm_multi_core.embedder.errors import (
     UnsupportedDimensionsError,
     UntrustedCodeError,
 )
-from llm_multi_core.embedder.frameworks import FrameworkSpec, OptionSpec
+from llm_multi_core.embedder.frameworks import FrameworkSpec, ModelSpec, OptionSpec
 from llm_multi_core.embedder.items import Item, Modality, Part, Role, Span, Task
 from llm_multi_core.embedder.modalities import AudioEmbedder, ImageEmbedder, TextEmbedder
 from llm_multi_core.embedder.pipeline.cache import MemoryCache, VectorCache
@@ -96,6 +96,7 @@ __all__ = [
     "MissingCredentialsError",
     "Modality",
     "ModelLoadError",
+    "ModelSpec",
     "OptionSpec",
     "Part",
     "Plan",

@@ -78,6 +78,33 @@ class OptionSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class ModelSpec:
+    """What a plugin knows of one well-known model, for listings; other models work as well.
+
+    Attributes:
+        name: what users pass as `model`.
+        modalities: what it embeds.
+        dimension: components of a vector, if known.
+        dimensions: sizes that it may be cut to or offers, beside `dimension`.
+        max_units: the longest input, in `unit`s.
+        unit: what is counted.
+        trust_remote_code: whether it runs code of its own and so needs to be allowed to.
+        note: one line of what else to know (prompts, licence).
+        source: where that is written: the model card or the paper.
+    """
+
+    name: str
+    modalities: tuple[Modality, ...]
+    dimension: int | None = None
+    dimensions: tuple[int, ...] = ()
+    max_units: int | None = None
+    unit: str = "token"
+    trust_remote_code: bool = False
+    note: str = ""
+    source: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class FrameworkSpec:
     """One framework that a plugin offers.
 
@@ -92,6 +119,7 @@ class FrameworkSpec:
         hosted: whether inputs leave this machine.
         credentials: how a hosted framework finds its key.
         summary: one line for listings.
+        models: the catalogue of well-known models.
         bridge: modalities that are turned into text first, with how (`{"image": "caption"}`).
     """
 
@@ -106,6 +134,7 @@ class FrameworkSpec:
     credentials: Credentials | None = None
     summary: str = ""
     bridge: Mapping[Modality, str] = field(default_factory=dict)
+    models: tuple[ModelSpec, ...] = ()
 
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name):
@@ -114,12 +143,13 @@ class FrameworkSpec:
             raise ValueError(f"target {self.target!r} of framework {self.name!r} is not 'package.module:Class'")
         if not self.modalities:
             raise ValueError(f"framework {self.name!r} offers no modality")
-        for name in ("requires", "options", "modalities"):
+        for name in ("requires", "options", "modalities", "models"):
             if isinstance(getattr(self, name), str):
                 raise TypeError(f"{name} of framework {self.name!r} is a string, not a tuple")
         object.__setattr__(self, "modalities", tuple(Modality(name) for name in self.modalities))
         object.__setattr__(self, "requires", tuple(self.requires))
         object.__setattr__(self, "options", tuple(self.options))
+        object.__setattr__(self, "models", tuple(self.models))
         for name in ("default_model", "bridge"):
             by_modality = {Modality(key): value for key, value in getattr(self, name).items()}
             object.__setattr__(self, name, by_modality)

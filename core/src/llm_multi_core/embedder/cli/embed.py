@@ -25,7 +25,7 @@ from llm_multi_core.embedder.cli.options import (
     text_embedder,
 )
 from llm_multi_core.embedder.cli.output import FORMATS, WRITERS, VectorWriter, choose_format, open_output
-from llm_multi_core.embedder.embedders import TextEmbedder
+from llm_multi_core.embedder.modalities import TextEmbedder
 from llm_multi_core.embedder.errors import EmbedderError, EncodingError, InvalidInputError
 from llm_multi_core.embedder.items import Role
 from llm_multi_core.embedder.pipeline.report import Report

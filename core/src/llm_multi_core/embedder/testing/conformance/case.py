@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from llm_multi_core.embedder.embedders import BaseEmbedder, TextEmbedder
+from llm_multi_core.embedder.embedders import BaseEmbedder
+from llm_multi_core.embedder.modalities import TextEmbedder
 from llm_multi_core.embedder.frameworks import FrameworkSpec, Offer
 from llm_multi_core.embedder.host import default_host
 from llm_multi_core.embedder.items import Modality
