@@ -25,9 +25,9 @@ from llm_multi_core.embedder.cli.options import (
     text_embedder,
 )
 from llm_multi_core.embedder.cli.output import FORMATS, WRITERS, VectorWriter, choose_format, open_output
-from llm_multi_core.embedder.modalities import TextEmbedder
 from llm_multi_core.embedder.errors import EmbedderError, EncodingError, InvalidInputError
 from llm_multi_core.embedder.items import Role
+from llm_multi_core.embedder.modalities import TextEmbedder
 from llm_multi_core.embedder.pipeline.report import Report
 from llm_multi_core.embedder.pipeline.run import run_windows, warn_of_truncation
 from llm_multi_core.embedder.pipeline.window import OnError

@@ -10,11 +10,11 @@ import typer
 
 from llm_multi_core.embedder.api import create_text_embedder
 from llm_multi_core.embedder.cli.guard import CommandError
-from llm_multi_core.embedder.modalities import TextEmbedder
 from llm_multi_core.embedder.errors import InvalidOptionError
 from llm_multi_core.embedder.frameworks import FrameworkSpec, OptionSpec
 from llm_multi_core.embedder.host import default_host
 from llm_multi_core.embedder.items import Modality
+from llm_multi_core.embedder.modalities import TextEmbedder
 from llm_multi_core.embedder.settings import PRECISIONS, TRUNCATIONS
 
 _FLAGS = ("framework", "model", "device", "precision", "dimensions", "force_dimensions", "truncation")

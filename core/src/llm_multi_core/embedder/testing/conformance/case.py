@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from llm_multi_core.embedder.embedders import BaseEmbedder
-from llm_multi_core.embedder.modalities import TextEmbedder
 from llm_multi_core.embedder.frameworks import FrameworkSpec, Offer
 from llm_multi_core.embedder.host import default_host
 from llm_multi_core.embedder.items import Modality
+from llm_multi_core.embedder.modalities import TextEmbedder
 from llm_multi_core.embedder.settings import EmbedderSettings
 from llm_multi_core.embedder.testing.conformance.compare import Tolerance
 
