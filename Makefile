@@ -8,10 +8,10 @@ DISTRIBUTIONS := $(wildcard plugins/*/pyproject.toml integrations/*/pyproject.to
 EDITABLE := -e ".[all,offline,testing]" $(foreach file,$(DISTRIBUTIONS),-e $(dir $(file)))
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint format bench docs clean
+.PHONY: help install demo test test-matrix lint format bench docs clean
 
 help: ## Show this list
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/'
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/'
 
 $(STAMP): pyproject.toml constraints.txt $(DISTRIBUTIONS)
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -26,6 +26,9 @@ demo: $(STAMP) ## Index and query documents with LangChain and LlamaIndex, offli
 
 test: lint ## Lint, type-check and run all tests
 	$(BIN)/python -m pytest
+
+test-matrix: $(STAMP) ## Run every architecture of the parity matrix
+	$(BIN)/python -m pytest plugins -m "matrix or not matrix"
 
 lint: $(STAMP) ## Run ruff and mypy
 	$(BIN)/ruff check

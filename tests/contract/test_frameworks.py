@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import pickle
+from inspect import signature
 from types import NoneType
 
 import pytest
 
-from llm_multi_core.embedder import Credentials, FrameworkSpec, InvalidOptionError, Modality, OptionSpec
-from llm_multi_core.embedder.frameworks import Offer, nearest
+from llm_multi_core.embedder import (
+    Credentials,
+    FrameworkSpec,
+    InvalidOptionError,
+    Modality,
+    OptionSpec,
+    create_audio_embedder,
+    create_image_embedder,
+    create_text_embedder,
+)
+from llm_multi_core.embedder.frameworks import FACTORY_PARAMETERS, Offer, nearest
 from llm_multi_core.embedder.settings import COMMON_SETTINGS
 
 
@@ -63,6 +73,19 @@ def test_modalities_may_be_given_by_name():
 def test_a_malformed_specification_is_refused_when_it_is_made(changes, error, message):
     with pytest.raises(error, match=message):
         spec(**changes)
+
+
+def test_no_option_is_named_like_a_parameter_of_a_factory():
+    parameters = {
+        name
+        for factory in (create_text_embedder, create_image_embedder, create_audio_embedder)
+        for name, parameter in signature(factory).parameters.items()
+        if parameter.kind is not parameter.VAR_KEYWORD
+    }
+    assert parameters == FACTORY_PARAMETERS >= set(COMMON_SETTINGS)
+    for name in sorted(parameters):
+        with pytest.raises(ValueError, match=f"declares the option '{name}', which is a parameter of every factory"):
+            spec(options=(OptionSpec("pooling"), OptionSpec(name)))
 
 
 def test_lists_become_tuples():

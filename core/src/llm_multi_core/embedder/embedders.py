@@ -26,6 +26,7 @@ from llm_multi_core.embedder.pipeline.resolution import Resolved, resolve
 from llm_multi_core.embedder.pipeline.run import (
     DEFAULT_WINDOW,
     arun_windows,
+    check_window,
     open_call,
     open_windows,
     run_windows,
@@ -160,6 +161,7 @@ class BaseEmbedder(ABC, Generic[InputT]):
             `(m, d)` float32 for the next `m` inputs, in order; `m` is `window` but for the last.
         """
         self._refuse_single(iterable)
+        check_window(window)
         resolved = self._resolve_dense()
         with self._open(iterable, role, instruction, resolved=resolved) as call:
             for rows in run_windows(resolved, call, self._items(call, iterable), window):
@@ -181,7 +183,7 @@ class BaseEmbedder(ABC, Generic[InputT]):
         return cosine_similarity(u, v)
 
     def plan(self, xs: Iterable[InputT], role: str | None = None, *, instruction: str | None = None) -> Plan:
-        """What `embed_batch` would do: items, tokens, requests, truncations. Encodes and sends nothing.
+        """What `embed_batch` would do: items, tokens, requests, truncations, refusals. Encodes and sends nothing.
 
         A local model is loaded, since its tokenizer counts the tokens.
         """
@@ -202,6 +204,7 @@ class BaseEmbedder(ABC, Generic[InputT]):
             requests=requests,
             padding=1 - report.units / cost if cost else 0.0,
             truncations=tuple(report.truncations),
+            failures=tuple(report.failures),
         )
 
     # The same for asynchronous callers.
@@ -251,7 +254,8 @@ class BaseEmbedder(ABC, Generic[InputT]):
         instruction: str | None = None,
     ) -> AsyncIterator[FloatArray]:
         """`embed_stream` without blocking the event loop; takes asynchronous iterables as well."""
-        self._refuse_single(iterable)
+        self._refuse_single(iterable, asynchronous=True)
+        check_window(window)
         resolved = await runtime.in_thread(self._resolve_dense)
         parts = chunks_of(iterable, window) if isinstance(iterable, AsyncIterable) else as_one_chunk(iterable)
         with self._open(iterable, role, instruction, resolved=resolved) as call:
@@ -264,9 +268,11 @@ class BaseEmbedder(ABC, Generic[InputT]):
 
     def close(self) -> None:
         """Give the model back; the last embedder that uses it frees it. Closing twice is harmless."""
-        self._closed = True
-        if self._finalizer is not None:
-            self._finalizer()
+        with pool.lock:
+            self._closed = True
+            finalizer = self._finalizer
+        if finalizer is not None:
+            finalizer()
 
     def __enter__(self) -> Self:
         return self
@@ -307,24 +313,33 @@ class BaseEmbedder(ABC, Generic[InputT]):
 
         Raises:
             ClosedError: after `close`.
+            InvalidOptionError: if the model does not embed this modality.
             UnsupportedDimensionsError: if the model cannot give `dimensions`.
         """
         if self._closed:
             raise ClosedError(f"{self!r} was closed")
         resolved = self._resolved
         if resolved is None:
-            resolved = resolve(self._settings)
+            resolved = resolve(self._settings, self.modality)
             if self._settings.truncation == "mean" and resolved.space.output != "dense":
                 pool.release(resolved.handle)
                 raise InvalidOptionError(f"truncation='mean' needs dense vectors; {resolved.space} has others")
-            finalizer = weakref.finalize(self, pool.release, resolved.handle)
-            finalizer.atexit = False
-            with pool.lock:
-                if self._resolved is not None:  # another thread was faster
-                    finalizer()
-                    return self._resolved
-                self._resolved, self._finalizer = resolved, finalizer
+            resolved = self._keep(resolved)
         return resolved
+
+    def _keep(self, resolved: Resolved) -> Resolved:
+        """Remember what was found out, unless another thread was faster, or closed the embedder meanwhile."""
+        with pool.lock:
+            known, closed = self._resolved, self._closed
+            if known is None and not closed:
+                self._resolved = resolved
+                self._finalizer = weakref.finalize(self, pool.release, resolved.handle)
+                self._finalizer.atexit = False
+                return resolved
+        pool.release(resolved.handle)  # out of the lock, since it may close the encoder
+        if closed or known is None:
+            raise ClosedError(f"{self!r} was closed")
+        return known
 
     def _resolve_dense(self) -> Resolved:
         resolved = self._resolve()
@@ -376,13 +391,17 @@ class BaseEmbedder(ABC, Generic[InputT]):
             raise InvalidInputError("the item has no parts")
         return item
 
-    def _refuse_single(self, xs: object) -> None:
+    def _refuse_single(self, xs: object, asynchronous: bool = False) -> None:
         if self._is_single(xs) or isinstance(xs, Item):
             raise InvalidInputError(f"one {self.modality} was given where several are due; use embed, or [x]")
         if isinstance(xs, Mapping | set | frozenset):
             raise InvalidInputError(f"a {type(xs).__name__} has no order of inputs; pass a list")
-        if not isinstance(xs, Iterable | AsyncIterable):
+        if isinstance(xs, AsyncIterable) and not asynchronous:
+            raise InvalidInputError(f"only aembed_stream takes an asynchronous iterable, such as {type(xs).__name__}")
+        if not isinstance(xs, Iterable | AsyncIterable) or getattr(xs, "ndim", 1) == 0:
             raise InvalidInputError(f"inputs come as a list or another iterable, not as {type(xs).__name__}")
+        if hasattr(xs, "itertuples"):  # iterating over a pandas.DataFrame gives the names of its columns
+            raise InvalidInputError(f"a {type(xs).__name__} has several columns; pass one of them")
 
     def _refuse_many(self, x: object) -> None:
         if isinstance(x, list | tuple) and not self._is_single(x):

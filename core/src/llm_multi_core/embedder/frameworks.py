@@ -19,6 +19,25 @@ from llm_multi_core.embedder.items import Modality
 _NAME = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
 _TARGET = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 
+FACTORY_PARAMETERS = frozenset(
+    {
+        "allow_urls",
+        "api_key",
+        "batch_size",
+        "cache",
+        "device",
+        "dimensions",
+        "force_dimensions",
+        "framework",
+        "host",
+        "model",
+        "normalize",
+        "precision",
+        "truncation",
+    }
+)
+"""What the factories take themselves, so that an option of such a name would never reach its framework."""
+
 
 def nearest(name: str, known: object) -> str:
     """`", did you mean 'x'?"` for a close name among `known`, else nothing."""
@@ -155,6 +174,11 @@ class FrameworkSpec:
             object.__setattr__(self, name, by_modality)
         if len({option.name for option in self.options}) < len(self.options):
             raise ValueError(f"framework {self.name!r} declares an option twice")
+        if taken := sorted(FACTORY_PARAMETERS & {option.name for option in self.options}):
+            raise ValueError(
+                f"framework {self.name!r} declares the option {taken[0]!r}, which is a parameter of every factory; "
+                "call it something else"
+            )
         if self.hosted and self.credentials is None:
             raise ValueError(f"hosted framework {self.name!r} declares no credentials")
 

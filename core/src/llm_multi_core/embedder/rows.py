@@ -120,6 +120,15 @@ class Rows:
         indices = [block.indices for block in blocks if block.indices is not None]
         return Rows(values, np.concatenate(pieces), np.concatenate(indices) if indices else None)
 
+    def fits(self, count: int, dimension: int, output: Output) -> bool:
+        """Whether these are `count` well-formed rows of that kind and dimension, sound or not."""
+        try:
+            self.check_structure()
+            self._check_form(count, dimension, output)
+        except InvalidOutputError:
+            return False
+        return True
+
     def check(self, count: int, dimension: int, output: Output) -> npt.NDArray[np.bool_]:
         """Which rows are sound: `(n,)`, `False` where a row is not finite.
 
@@ -127,6 +136,13 @@ class Rows:
             InvalidOutputError: if count, dimension or kind are not as declared; then no row can be
                 trusted to belong to its item.
         """
+        self._check_form(count, dimension, output)
+        if self.offsets is None:
+            return np.asarray(np.isfinite(self.values).all(axis=1))
+        finite = np.isfinite(self.values)
+        return self._per_row(np.asarray(finite.all(axis=1) if finite.ndim == 2 else finite))
+
+    def _check_form(self, count: int, dimension: int, output: Output) -> None:
         if len(self) != count:
             raise InvalidOutputError(f"an encoder returned {len(self)} rows for {count} inputs")
         if self.output != output:
@@ -138,10 +154,6 @@ class Rows:
                 )
         elif self.indices.size and (self.indices.min() < 0 or self.indices.max() >= dimension):
             raise InvalidOutputError(f"an encoder returned sparse indices outside its {dimension} dimensions")
-        if self.offsets is None:
-            return np.asarray(np.isfinite(self.values).all(axis=1))
-        finite = np.isfinite(self.values)
-        return self._per_row(np.asarray(finite.all(axis=1) if finite.ndim == 2 else finite))
 
     def normalize(self) -> Rows:
         """Rows of length 1 in the L2 norm; of a multi-vector row, each vector. Zero rows stay zero."""

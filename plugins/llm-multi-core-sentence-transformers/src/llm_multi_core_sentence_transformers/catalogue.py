@@ -5,7 +5,8 @@ A prompt here is used only where the model's configuration has none and the user
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +21,10 @@ class ModelFacts:
         document: the prompt that documents need.
         symmetric: the prompt when texts of one kind are compared with each other.
         excludes_prompt: whether the tokens of the prompt are left out of the pooling.
+        instruction: the prompt that an instruction of the user's is put into, at `{}`.
+        tasks: what the model's own code is told for a role, where that is not the role's name.
+        written_for: the version of transformers that the model's own code runs with, where a newer one is known to
+            break it.
     """
 
     names: tuple[str, ...]
@@ -29,6 +34,9 @@ class ModelFacts:
     document: str = ""
     symmetric: str = ""
     excludes_prompt: bool = False
+    instruction: str = "{}"
+    tasks: Mapping[str, str] = field(default_factory=dict)
+    written_for: str = ""
 
 
 CATALOGUE = (
@@ -101,6 +109,37 @@ CATALOGUE = (
         names=("hkunlp/instructor-base", "hkunlp/instructor-large", "hkunlp/instructor-xl"),
         source="https://sbert.net/docs/sentence_transformer/pretrained_models.html#instructor-models",
         excludes_prompt=True,
+    ),
+    ModelFacts(
+        # Its code imports names that transformers 5 no longer has.
+        names=("nvidia/NV-Embed-v2",),
+        source="https://huggingface.co/nvidia/NV-Embed-v2",
+        query="Instruct: Given a question, retrieve passages that answer the question\nQuery: ",
+        instruction="Instruct: {}\nQuery: ",
+        written_for="4.42.4",
+    ),
+    ModelFacts(
+        names=("jinaai/jina-embeddings-v3",),
+        source="https://huggingface.co/jinaai/jina-embeddings-v3",
+        matryoshka=True,
+        query="Represent the query for retrieving evidence documents: ",
+        document="Represent the document for retrieval: ",
+        tasks={"query": "retrieval.query", "document": "retrieval.passage", "symmetric": "text-matching"},
+    ),
+    ModelFacts(
+        names=("jinaai/jina-embeddings-v5-text-small-retrieval",),
+        source="https://huggingface.co/jinaai/jina-embeddings-v5-text-small-retrieval",
+        matryoshka=True,
+    ),
+    ModelFacts(
+        names=("google/embeddinggemma-2",),
+        source="https://ai.google.dev/gemma/docs/embeddinggemma/model_card_2",
+        matryoshka=True,
+    ),
+    ModelFacts(
+        names=("Qwen/Qwen3-VL-Embedding-2B", "Qwen/Qwen3-VL-Embedding-8B"),
+        source="https://huggingface.co/Qwen/Qwen3-VL-Embedding-2B",
+        matryoshka=True,
     ),
 )
 

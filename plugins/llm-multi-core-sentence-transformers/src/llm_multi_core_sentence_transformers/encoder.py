@@ -12,15 +12,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from llm_multi_core.embedder import (
     Description,
     EncoderConfig,
+    FrameworkSpec,
+    InvalidInputError,
     InvalidOptionError,
+    Intake,
     Item,
     Limits,
     Measure,
+    Modality,
     ModelLoadError,
     Role,
     Space,
@@ -31,6 +35,7 @@ from llm_multi_core_sentence_transformers.catalogue import ModelFacts, facts_abo
 from llm_multi_core_sentence_transformers.finding import find_files
 from llm_multi_core_sentence_transformers.layout import ModelLayout, read_layout
 from llm_multi_core_sentence_transformers.loading import check_passed_on, load_sentence_transformer
+from llm_multi_core_sentence_transformers.media import MediaBatch, MediaInputs, loaded_sample_rate, served
 from llm_multi_core_sentence_transformers.plugin import SENTENCE_TRANSFORMERS
 from llm_multi_core_sentence_transformers.prompts import Treatments, treatments
 from llm_multi_core_sentence_transformers.texts import TextInputs, inputs_for, limit_tokens, loaded_limit
@@ -58,14 +63,17 @@ class TextBatch:
 
 
 class SentenceTransformersEncoder(TorchEncoder):
-    """Any dense text model that sentence-transformers loads."""
+    """Any dense model of text, images or sound that sentence-transformers loads."""
+
+    specification: ClassVar[FrameworkSpec] = SENTENCE_TRANSFORMERS
 
     def __init__(self, config: EncoderConfig) -> None:
         super().__init__(config)
-        self._options: Mapping[str, Any] = SENTENCE_TRANSFORMERS.check_options(config.options)
+        self._options: Mapping[str, Any] = self.specification.check_options(config.options)
         check_passed_on(self._options)
         self._model: SentenceTransformer | None = None
         self._inputs: TextInputs | None = None
+        self._media: MediaInputs | None = None
 
     # What its files say.
 
@@ -129,6 +137,7 @@ class SentenceTransformersEncoder(TorchEncoder):
             dimension=dimension,
             score="dot" if self._layout.settings.get("similarity_fn_name") in {"dot", "dot_score"} else "cosine",
             options=self.config.space_options,
+            modalities=self._modalities,
             label=Path(label).name if Path(label).expanduser().is_dir() else label,
         )
         return Description(
@@ -138,7 +147,21 @@ class SentenceTransformersEncoder(TorchEncoder):
             sliceable=self._facts.matryoshka or self._layout.matryoshka,
             roles=self._treatments.distinguished,
             instructions=True,
+            intake=self._intake(),
         )
+
+    @property
+    def _modalities(self) -> frozenset[Modality]:
+        return self._layout.modalities if self._layout.complete else served(self._loaded_model.modalities)
+
+    def _intake(self) -> Intake | None:
+        modalities, media = self._modalities, self._layout.media
+        if modalities <= {Modality.TEXT}:
+            return None
+        sample_rate = media.sample_rate if Modality.AUDIO in modalities else None
+        if Modality.AUDIO in modalities and sample_rate is None:
+            sample_rate = loaded_sample_rate(self._loaded_model)
+        return Intake(image_side=media.image_side, sample_rate=sample_rate)
 
     def _limits(self) -> Limits:
         limits = GPU_LIMITS if self.on_gpu else CPU_LIMITS
@@ -157,7 +180,7 @@ class SentenceTransformersEncoder(TorchEncoder):
             **super().identity(),
             "prompts": json.dumps([prompts, self._facts.excludes_prompt], sort_keys=True),
             "max_tokens": str(self._max_tokens),
-            "preprocessing": json_sha256(self._layout.preprocessing),
+            "preprocessing": json_sha256([self._layout.preprocessing, self._layout.media.preprocessing]),
             **passed_on,
         }
 
@@ -166,7 +189,7 @@ class SentenceTransformersEncoder(TorchEncoder):
     def load_model(self) -> None:
         """Load modules and tokenizer; checks that they agree with what was described."""
         self._files.download(self._layout.folders)
-        model = load_sentence_transformer(self._files, self.device, self.precision, self._options)
+        model = self._load_modules()
         if self._facts.excludes_prompt:
             model.set_pooling_include_prompt(False)
         limit, chosen = loaded_limit(model), self._options["max_length"]
@@ -178,40 +201,64 @@ class SentenceTransformersEncoder(TorchEncoder):
             )
         if described is not None and described != limit:
             limit_tokens(model, described)
-        self._inputs = inputs_for(model, self._treatments.by_role.values(), described)
+        modalities = served(model.modalities)
+        if Modality.TEXT in modalities:
+            self._inputs = inputs_for(model, self._treatments.by_role.values(), described)
+        if modalities - {Modality.TEXT}:
+            self._media = MediaInputs(model, described)
         self._model = model
+
+    def _load_modules(self) -> SentenceTransformer:
+        return load_sentence_transformer(self._files, self.device, self.precision, self._options)
 
     def unload(self) -> None:
         """Drop the model and its tokenizer."""
-        self._model = self._inputs = None
+        self._model = self._inputs = self._media = None
 
     def measure(self, items: Sequence[Item], task: Task) -> Measure:
-        """Tokens, counted by the model's own tokenizer, with prompt and special tokens."""
+        """Tokens of texts, counted by the model's own tokenizer; for images and sound an estimate."""
+        if not all(map(_is_text, items)):
+            units = [
+                self.measure([item], task).units[0] if _is_text(item) else self._media_inputs.units(item)
+                for item in items
+            ]
+            return Measure(units, exact=False)
         return self._text_inputs.measure([item.text for item in items], self._treatments.of(task))
 
     def split(self, item: Item, max_units: int, task: Task) -> list[Item]:
-        """Pieces that end at white space where possible."""
+        """Pieces of text that end at white space where possible, and stretches of sound."""
+        if not _is_text(item):
+            return self._media_inputs.split(item, max_units)
         from llm_multi_core.embedder.inputs.text import text_item
 
         pieces = self._text_inputs.split(item.text, self._treatments.of(task), max_units)
         return [text_item(piece) for piece in pieces]
 
-    def prepare(self, items: Sequence[Item], task: Task, state: Sequence[Any] | None = None) -> TextBatch:
-        """Truncated and padded tokens."""
+    def prepare(
+        self, items: Sequence[Item], task: Task, state: Sequence[Any] | None = None
+    ) -> TextBatch | MediaBatch:
+        """Truncated and padded tokens, or the tensors of images and sound."""
         treatment = self._treatments.of(task)
+        if not _is_text(items[0]):
+            return self._media_inputs.prepare(items, treatment)
         texts = [item.text for item in items]
         return TextBatch(self._text_inputs.features(texts, treatment, state), treatment.task)
 
-    def compute(self, batch: TextBatch) -> torch.Tensor:
-        """The sentence embeddings `(n, d)`."""
+    def compute(self, batch: TextBatch | MediaBatch) -> torch.Tensor:
+        """The embeddings `(n, d)`."""
+        if isinstance(batch, MediaBatch):
+            return batch.rows(lambda features: self._embeddings(features, batch.task))
+        return self._embeddings(batch.features, batch.task)
+
+    def _embeddings(self, inputs: Mapping[str, Any], task: str | None) -> torch.Tensor:
         import torch
 
         model = self._loaded_model
         features = {
             name: value.to(self.device, non_blocking=True) if isinstance(value, torch.Tensor) else value
-            for name, value in batch.features.items()
+            for name, value in inputs.items()
         }
-        routing = {} if batch.task is None else {"task": batch.task}
+        routing = {} if task is None else {"task": task}
         rows: torch.Tensor = model(features, **routing)["sentence_embedding"]
         return rows if model.truncate_dim is None else rows[:, : model.truncate_dim]
 
@@ -220,3 +267,14 @@ class SentenceTransformersEncoder(TorchEncoder):
         self.load()
         assert self._inputs is not None  # noqa: S101 - load sets it or raises
         return self._inputs
+
+    @property
+    def _media_inputs(self) -> MediaInputs:
+        self.load()
+        if self._media is None:
+            raise InvalidInputError(f"model {self._files.label!r} embeds {' and '.join(sorted(self._modalities))} only")
+        return self._media
+
+
+def _is_text(item: Item) -> bool:
+    return item.signature == (Modality.TEXT,)

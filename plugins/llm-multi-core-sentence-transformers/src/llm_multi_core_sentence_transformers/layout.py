@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath, PureWindowsPath
 from typing import Any
 
-from llm_multi_core.embedder import ModelLoadError, UntrustedCodeError
+from llm_multi_core.embedder import Modality, ModelLoadError, UntrustedCodeError
+from llm_multi_core_sentence_transformers.media import MediaFacts, read_media
 from llm_multi_core_sentence_transformers.modules import (
     ModuleFacts,
     other_module,
@@ -45,6 +46,8 @@ class ModelLayout:
         routed: whether the model tells queries and documents apart itself.
         complete: whether all of the above is known without loading the model.
         matryoshka: whether its configuration lists smaller dimensions.
+        modalities: what can be embedded.
+        media: how images and sound become tensors.
     """
 
     settings: Mapping[str, Any]
@@ -59,6 +62,8 @@ class ModelLayout:
     routed: bool = False
     complete: bool = True
     matryoshka: bool = False
+    modalities: frozenset[Modality] = frozenset({Modality.TEXT})
+    media: MediaFacts = field(default_factory=MediaFacts)
 
 
 def read_layout(files: ModelFiles, *, trust_remote_code: bool = False) -> ModelLayout:
@@ -105,6 +110,8 @@ def read_layout(files: ModelFiles, *, trust_remote_code: bool = False) -> ModelL
         routed=any(entry.routed for entry in entries),
         complete=complete,
         matryoshka=any(facts.matryoshka for facts in found),
+        modalities=first.modalities,
+        media=read_media(files, entries[0].folder),
     )
 
 

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, TypeGuard
 
-from llm_multi_core.embedder import ModelLoadError
+from llm_multi_core.embedder import Modality, ModelLoadError
+from llm_multi_core_sentence_transformers.media import read_media, served
 from llm_multi_core_torch import CONFIG_NOISE, ModelFiles, json_sha256, loaded_files, tokenizer_sha256, without
 
 _UNBOUNDED = 10**9
@@ -62,6 +63,7 @@ class ModuleFacts:
         complete: whether nothing of this is left open.
         matryoshka: whether smaller dimensions are listed.
         foreign_code: code outside of torch and sentence-transformers that it wants to run.
+        modalities: what an input module takes.
     """
 
     identity: Any
@@ -74,6 +76,7 @@ class ModuleFacts:
     complete: bool = True
     matryoshka: bool = False
     foreign_code: str | None = None
+    modalities: frozenset[Modality] = frozenset({Modality.TEXT})
 
 
 def transformer(files: ModelFiles, folder: str, *, bare: bool = False) -> ModuleFacts:
@@ -86,6 +89,9 @@ def transformer(files: ModelFiles, folder: str, *, bare: bool = False) -> Module
     settings = _transformer_settings(files, folder)
     tokenizer = files.read_object(_join(folder, "tokenizer_config.json"))
     limit, own_limit = _sequence_limits(config, settings, tokenizer)
+    declared = settings.get("modality_config")
+    # A processor of images or sound beside no declaration: only the loaded model knows what it takes.
+    undeclared = bare and (any(key in config for key in _SUB_CONFIGS) or bool(read_media(files, folder).preprocessing))
     return ModuleFacts(
         identity={
             "kind": "Transformer",
@@ -99,8 +105,9 @@ def transformer(files: ModelFiles, folder: str, *, bare: bool = False) -> Module
         position_limit=own_limit,
         preprocessing=without(tokenizer, _TOKENIZER_CONFIG_NOISE),
         adds_tokens=_adds_special_tokens(files, folder, tokenizer),
-        complete=not (bare and any(key in config for key in _SUB_CONFIGS)),
+        complete=not undeclared,
         matryoshka=bool(config.get("matryoshka_dimensions")),
+        modalities=served(declared) if isinstance(declared, Mapping) else frozenset({Modality.TEXT}),
     )
 
 

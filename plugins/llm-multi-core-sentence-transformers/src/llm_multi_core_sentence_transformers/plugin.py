@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from llm_multi_core.embedder import FrameworkSpec, Modality, OptionSpec, hookimpl
+from llm_multi_core_sentence_transformers.models import SENTENCE_TRANSFORMERS_MODELS, STELLA_MODELS
 
 DEFAULT_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
 
 SENTENCE_TRANSFORMERS = FrameworkSpec(
     name="sentence-transformers",
-    modalities=(Modality.TEXT,),
+    modalities=(Modality.TEXT, Modality.IMAGE, Modality.AUDIO),
     target="llm_multi_core_sentence_transformers.encoder:SentenceTransformersEncoder",
     requires=("llm-multi-core-torch>=0.1,<0.2", "sentence-transformers>=6,<7", "torch>=2.6,<3", "transformers>=5,<6"),
-    default_model={Modality.TEXT: DEFAULT_MODEL},
+    default_model={
+        Modality.TEXT: DEFAULT_MODEL,
+        Modality.IMAGE: "sentence-transformers/clip-ViT-B-32",
+        Modality.AUDIO: "google/embeddinggemma-2",
+    },
     options=(
         OptionSpec("revision", str, summary="branch, tag or commit on the hub"),
         OptionSpec("trust_remote_code", bool, default=False, summary="run code that the model brings along"),
@@ -27,10 +32,27 @@ SENTENCE_TRANSFORMERS = FrameworkSpec(
         ),
     ),
     summary="any sentence-transformers model, from the hub or a folder",
+    models=SENTENCE_TRANSFORMERS_MODELS,
+)
+
+STELLA = FrameworkSpec(
+    name="stella",
+    modalities=(Modality.TEXT,),
+    target="llm_multi_core_sentence_transformers.stella:StellaEncoder",
+    requires=SENTENCE_TRANSFORMERS.requires,
+    default_model={Modality.TEXT: "NovaSearch/stella_en_400M_v5"},
+    options=(
+        *(option for option in SENTENCE_TRANSFORMERS.options if option.name != "default_prompt_name"),
+        OptionSpec(
+            "query_prompt", str, default="s2p", choices=("s2p", "s2s"), summary="queries seek passages, or similar texts"
+        ),
+    ),
+    summary="Stella models: dimensions= picks one of their projections, queries get their prompt",
+    models=STELLA_MODELS,
 )
 
 
 @hookimpl
 def llm_multi_core_frameworks() -> list[FrameworkSpec]:
     """The frameworks of this distribution."""
-    return [SENTENCE_TRANSFORMERS]
+    return [SENTENCE_TRANSFORMERS, STELLA]

@@ -33,10 +33,12 @@ class Treatments:
     Attributes:
         by_role: one for every role.
         routed: whether the model itself tells tasks apart, beyond their prompts.
+        instruction: the prompt that an instruction is put into, at `{}`.
     """
 
     by_role: Mapping[Role, Treatment]
     routed: bool = False
+    instruction: str = "{}"
 
     @property
     def distinguished(self) -> frozenset[Role]:
@@ -47,7 +49,9 @@ class Treatments:
     def of(self, task: Task) -> Treatment:
         """How to treat the texts of a task; its instruction takes the place of the role's prompt."""
         treatment = self.by_role[task.role]
-        return treatment if task.instruction is None else replace(treatment, prompt=task.instruction)
+        if task.instruction is None:
+            return treatment
+        return replace(treatment, prompt=self.instruction.replace("{}", task.instruction))
 
     def _effective(self, role: Role) -> Treatment:
         treatment = self.by_role[role]
@@ -88,11 +92,12 @@ def treatments(
     symmetric = _default_prompt(prompts, settings, options) or (facts.symmetric if silent else "")
     return Treatments(
         {
-            Role.QUERY: Treatment(query, "query"),
-            Role.DOCUMENT: Treatment(document, "document"),
-            Role.SYMMETRIC: Treatment(symmetric),
+            Role.QUERY: Treatment(query, facts.tasks.get("query", "query")),
+            Role.DOCUMENT: Treatment(document, facts.tasks.get("document", "document")),
+            Role.SYMMETRIC: Treatment(symmetric, facts.tasks.get("symmetric")),
         },
         routed,
+        facts.instruction,
     )
 
 

@@ -12,13 +12,18 @@ from collections.abc import Mapping, Sequence
 from hashlib import blake2b
 from typing import Protocol, runtime_checkable
 
+from llm_multi_core.embedder.errors import InvalidOptionError
 from llm_multi_core.embedder.items import Item, Task
 from llm_multi_core.embedder.rows import Rows
 
 
 @runtime_checkable
 class VectorCache(Protocol):
-    """Where vectors are kept between calls. Must be safe to use from several threads."""
+    """Where vectors are kept between calls. Must be safe to use from several threads.
+
+    What it raises ends the call, as it is. Rows of the wrong form, or with a vector that is zero or
+    not finite, count as not found.
+    """
 
     def get_many(self, keys: Sequence[bytes]) -> Sequence[Rows | None]:
         """For each key its rows (of length 1), or `None`."""
@@ -34,9 +39,14 @@ class MemoryCache:
 
     Args:
         max_bytes: bound on the vectors held.
+
+    Raises:
+        InvalidOptionError: if `max_bytes` is negative.
     """
 
     def __init__(self, max_bytes: int = 256 * 1024 * 1024) -> None:
+        if max_bytes < 0:
+            raise InvalidOptionError(f"max_bytes={max_bytes} is negative")
         self.max_bytes = max_bytes
         self._entries: OrderedDict[bytes, Rows] = OrderedDict()
         self._bytes = 0

@@ -126,8 +126,7 @@ def _decode(window: Window, batch: Batch) -> tuple[Batch, tuple[Any, ...]] | Non
 
 def _accept(window: Window, encoder: Encoder, queue: deque[Batch], batch: Batch, output: Any) -> None:
     try:
-        rows = Rows.of(output)
-        window.accept(batch, rows)
+        window.accept(batch, output)
     except InvalidOutputError as error:
         if error.indices:  # explained already: the call wants the first failure raised
             raise
@@ -159,8 +158,9 @@ async def _run_hosted(window: Window, encoder: HostedEncoder) -> None:
         async with asyncio.TaskGroup() as group:
             for batch in window.batches:
                 group.create_task(_request(window, encoder, batch, gate))
-    except* Exception as errors:  # noqa: BLE001 - raised again, without the group
-        raise _first(errors) from None
+    except BaseExceptionGroup as errors:
+        first = _first(errors)
+        raise first from first.__cause__
 
 
 async def _request(window: Window, encoder: HostedEncoder, batch: Batch, gate: asyncio.Semaphore) -> None:
@@ -169,32 +169,52 @@ async def _request(window: Window, encoder: HostedEncoder, batch: Batch, gate: a
             return
         try:
             async with gate:
-                await _send(window, encoder, batch)
-        except Exception as error:
-            if isinstance(error, InvalidOutputError) and error.indices:
-                raise  # explained already: the call wants the first failure raised
-            verdict = _classify(encoder, error)
-            if verdict.action == "fatal":
-                window.abort(batch, error)
-            if verdict.action == "retry" and attempt < MAX_ATTEMPTS:
-                window.report.retries += 1
-                await asyncio.sleep(_pause(attempt) if verdict.after is None else verdict.after)
-                continue
-            if verdict.action == "retry" or len(batch.atoms) == 1:
-                window.give_up(batch, error)
-                return
-            for half in batch.halve():
-                await _request(window, encoder, half, gate)
-        return
+                reply = await _send(window, encoder, batch)
+        except Exception as raised:  # noqa: BLE001 - the encoder's verdict decides
+            error = raised
+        else:
+            try:
+                return _take(window, batch, reply)
+            except InvalidOutputError as raised:
+                if raised.indices:  # explained already: the call wants the first failure raised
+                    raise
+                error = raised
+        verdict = _classify(encoder, error)
+        if verdict.action == "fatal":
+            window.abort(batch, error)
+        if verdict.action == "retry" and attempt < MAX_ATTEMPTS:
+            window.report.retries += 1
+            await asyncio.sleep(_pause(attempt) if verdict.after is None else verdict.after)
+            continue
+        if verdict.action == "retry" or len(batch.atoms) == 1:
+            return window.give_up(batch, error)
+        for half in batch.halve():
+            await _request(window, encoder, half, gate)
+        return None
+    return None
 
 
-async def _send(window: Window, encoder: HostedEncoder, batch: Batch) -> None:
+async def _send(window: Window, encoder: HostedEncoder, batch: Batch) -> Reply:
     items, _ = window.content(batch)
-    reply = await encoder.request(items, window.task)
+    try:
+        reply = await encoder.request(items, window.task)
+    except asyncio.CancelledError:
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise
+        raise RuntimeError("the client cancelled its own request") from None
+    except Exception:
+        raise
+    except BaseException as error:  # noqa: BLE001 - SystemExit would end the loop that all hosted calls share
+        raise RuntimeError(f"{type(error).__name__}: {error}") from error
     if not isinstance(reply, Reply):
         raise InvalidOutputError(f"request returned {type(reply).__name__}, not Reply")
-    window.accept(batch, Rows.of(reply.rows))
+    return reply
+
+
+def _take(window: Window, batch: Batch, reply: Reply) -> None:
     window.report.billed_units += reply.usage.units
+    window.accept(batch, reply.rows)
 
 
 def _pause(attempt: int) -> float:
@@ -202,7 +222,7 @@ def _pause(attempt: int) -> float:
     return pause * random.uniform(0.5, 1.0)  # noqa: S311 - jitter, not a secret
 
 
-def _first(errors: BaseExceptionGroup[Exception]) -> Exception:
+def _first(errors: BaseExceptionGroup[BaseException]) -> BaseException:
     """The first error that is not a group; the others are consequences of stopping."""
     for error in errors.exceptions:
         return _first(error) if isinstance(error, BaseExceptionGroup) else error

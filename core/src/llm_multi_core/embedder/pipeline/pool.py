@@ -11,7 +11,7 @@ from hashlib import sha256
 from importlib import import_module
 
 from llm_multi_core.embedder.encoders import Description, Encoder, EncoderConfig, HostedEncoder
-from llm_multi_core.embedder.errors import EmbedderError, ModelLoadError, PluginError
+from llm_multi_core.embedder.errors import ClosedError, EmbedderError, ModelLoadError, PluginError
 from llm_multi_core.embedder.frameworks import Offer
 from llm_multi_core.embedder.pipeline.runtime import runtime
 
@@ -127,8 +127,10 @@ class EncoderHandle:
 
 
 async def _shut_down(encoder: HostedEncoder) -> None:
-    await encoder.aclose()
-    encoder.close()
+    try:
+        await encoder.aclose()
+    finally:
+        encoder.close()
 
 
 class EncoderPool:
@@ -162,8 +164,14 @@ class EncoderPool:
 
     @contextmanager
     def borrow(self, handle: EncoderHandle) -> Iterator[EncoderHandle]:
-        """Keep an encoder from being closed for the length of the block."""
+        """Keep an encoder from being closed for the length of the block.
+
+        Raises:
+            ClosedError: if its last user has given it back already.
+        """
         with self.lock:
+            if handle._references == 0:  # it is being closed, maybe by another thread at this moment
+                raise ClosedError(f"{handle.name} was closed")
             handle._references += 1
         try:
             yield handle

@@ -125,6 +125,8 @@ class Plan:
         padding: share of the computed units that would be padding, from 0 to 1; 0 for hosted ones.
         truncations: the inputs that would be cut.
         cost: an estimate in US dollars, `None` where no price is known.
+        failures: the inputs that would be refused, in order of index, as far as that is known
+            without encoding them.
     """
 
     items: int
@@ -136,3 +138,4 @@ class Plan:
     padding: float
     truncations: tuple[Truncation, ...]
     cost: float | None = None
+    failures: tuple[Failure, ...] = ()

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from llm_multi_core.embedder.encoders import Description
 from llm_multi_core.embedder.errors import InvalidOptionError, UnsupportedDimensionsError
-from llm_multi_core.embedder.items import Role, Task
+from llm_multi_core.embedder.items import Modality, Role, Task
 from llm_multi_core.embedder.pipeline.pool import EncoderHandle, pool
 from llm_multi_core.embedder.settings import EmbedderSettings
 from llm_multi_core.embedder.spaces import Space
@@ -25,12 +25,13 @@ class Resolved:
     cut: int | None
 
 
-def resolve(settings: EmbedderSettings) -> Resolved:
+def resolve(settings: EmbedderSettings, modality: Modality) -> Resolved:
     """Find the encoder that gives the dimensions asked for, by itself or by cutting.
 
     Its handle is acquired from the pool; whoever calls releases it.
 
     Raises:
+        InvalidOptionError: if the model does not embed `modality`, though its framework does.
         UnsupportedDimensionsError: if there is no way to those dimensions.
         ModelLoadError: if there is no such model.
     """
@@ -38,6 +39,7 @@ def resolve(settings: EmbedderSettings) -> Resolved:
     handle = pool.acquire(settings.offer, settings.encoder_config(None))
     try:
         description = handle.describe()
+        _require_modality(modality, description.space, settings)
         native = description.space.dimension
         if wanted is None or wanted == native:
             return Resolved(handle, description, description.space, None)
@@ -70,6 +72,17 @@ def resolve(settings: EmbedderSettings) -> Resolved:
     except BaseException:
         pool.release(handle)
         raise
+
+
+def _require_modality(modality: Modality, space: Space, settings: EmbedderSettings) -> None:
+    if modality in space.modalities:
+        return
+    spec = settings.offer.spec
+    able = [model.name for model in spec.models if modality in model.modalities][:3]
+    raise InvalidOptionError(
+        f"{spec.name} model {settings.model!r} embeds {' and '.join(sorted(space.modalities)) or 'nothing'}, not "
+        f"{modality}; choose one that does" + (f", such as {' or '.join(map(repr, able))}" if able else "")
+    )
 
 
 def effective_task(task: Task, description: Description, settings: EmbedderSettings) -> Task:

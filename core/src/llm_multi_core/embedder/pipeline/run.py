@@ -10,6 +10,7 @@ import time
 import warnings
 from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import contextmanager
+from numbers import Integral
 
 from llm_multi_core.embedder.errors import InvalidOptionError, TruncationWarning
 from llm_multi_core.embedder.items import Item, Modality, Task
@@ -45,7 +46,7 @@ def open_call(
     Raises:
         InvalidOptionError: for a role, instruction or `on_error` that does not exist here.
     """
-    if on_error not in {"raise", "collect"}:
+    if on_error not in ("raise", "collect"):  # noqa: PLR6201 - of a set, it would have to be hashable
         raise InvalidOptionError(f"on_error={on_error!r} is neither 'raise' nor 'collect'")
     started = time.perf_counter()
     label = f"{settings.offer.spec.name} {modality}"
@@ -69,16 +70,20 @@ def open_call(
             call.report.truncations.sort(key=lambda truncation: truncation.index)
 
 
+def check_window(size: object) -> None:
+    """Refuse what is no size of a window.
+
+    Raises:
+        InvalidOptionError: if it is not a positive whole number.
+    """
+    if not isinstance(size, Integral) or isinstance(size, bool) or size < 1:
+        raise InvalidOptionError(f"window={size!r} is not a positive whole number of inputs")
+
+
 def open_windows(
     resolved: Resolved, call: Call, items: Iterable[Item | None], size: int = DEFAULT_WINDOW
 ) -> Iterator[Window]:
-    """Windows of `size` inputs, the last smaller; a group is never cut in two.
-
-    Raises:
-        InvalidOptionError: if `size` is not positive.
-    """
-    if size < 1:
-        raise InvalidOptionError(f"window={size} is not a positive number of inputs")
+    """Windows of `size` inputs, the last smaller; a group is never cut in two."""
     buffer: list[Item | None] = []
     for item in items:
         if len(buffer) >= size and not _same_group(buffer[-1], item):

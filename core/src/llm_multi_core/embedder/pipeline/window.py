@@ -13,12 +13,13 @@ from typing import Any, Literal, NoReturn
 import numpy as np
 import numpy.typing as npt
 
-from llm_multi_core.embedder.encoders import Encoder, Intake, Limits
+from llm_multi_core.embedder.encoders import Encoder, Intake, Limits, Measure
 from llm_multi_core.embedder.errors import (
     EmbedderError,
     EncoderMemoryError,
     EncodingError,
     InvalidInputError,
+    InvalidOptionError,
     InvalidOutputError,
     TruncationError,
 )
@@ -32,6 +33,8 @@ from llm_multi_core.embedder.rows import Rows
 
 TruncationPolicy = Literal["warn", "error", "truncate", "mean"]
 OnError = Literal["raise", "collect"]
+Treatment = Literal["truncated", "mean"]
+"""How an over-long input was treated."""
 
 
 @dataclass(slots=True)
@@ -89,7 +92,7 @@ class Window:
         self._counts = np.bincount(self._slots[self._slots >= 0], minlength=len(self._entries))
         self._failed: set[int] = set()  # entries
         self._cached: dict[int, Rows] = {}  # by entry
-        self._treatment: dict[int, Literal["truncated", "mean"]] = {}  # of over-long entries
+        self._treatment: dict[int, Treatment] = {}  # of over-long entries
         # Pieces are what is encoded: an entry each, or several of an over-long one.
         self._pieces: list[Item] = []
         self._owner: list[int] = []  # the entry of each piece
@@ -192,9 +195,9 @@ class Window:
                 self.give_up(Batch((atom,), 0), error)
         return Batch(tuple(kept), batch.cost * len(kept) // len(batch.atoms)) if kept else None
 
-    def abort(self, batch: Batch, error: Exception) -> NoReturn:
+    def abort(self, batch: Batch, error: BaseException) -> NoReturn:
         """Raise an error that no smaller batch would cure."""
-        raise self._explain(error, [self._owner[member] for member in batch.members]) from error
+        raise self._explain(error, [self._owner[member] for member in batch.members])
 
     def shrink(self, batch: Batch) -> None:
         """Keep this and all later batches of the encoder below the cost of one that was too large."""
@@ -206,7 +209,11 @@ class Window:
         return cap is not None and batch.cost > cap and len(batch.atoms) > 1
 
     def close(self) -> Rows:
-        """The rows of the window's inputs in their order, blank where one failed."""
+        """The rows of the window's inputs in their order, blank where one failed.
+
+        Raises:
+            InvalidOutputError: with `on_error="raise"`, if an input has no finite, non-zero vector.
+        """
         space = self._description.space
         done = Rows.concat(self._blocks) if self._blocks else Rows.empty(space.dimension, space.output)
         by_entry = self._join_pieces(done)
@@ -216,9 +223,12 @@ class Window:
             by_entry = Rows.concat([by_entry, *self._cached.values()]).take(places)
         if self._call.dimension is not None:
             by_entry = by_entry.cut(self._call.dimension)
+        self._refuse_unsound(by_entry)
         if self._call.normalize and space.output != "sparse":
             by_entry = by_entry.normalize()
-        return by_entry.take(self._slots)
+        places = np.append(np.arange(len(by_entry)), -1)  # the last for slots of -1
+        places[list(self._failed)] = -1
+        return by_entry.take(places[self._slots])
 
     # Steps of opening.
 
@@ -237,28 +247,40 @@ class Window:
         if cache is None or keys is None:
             return wanted
         alone = [entry for entry in wanted if self._entries[entry].group is None]
-        for entry, rows in zip(alone, cache.get_many([keys.key(self._entries[e]) for e in alone]), strict=True):
-            if rows is not None:
-                self._cached[entry] = rows
+        self._cached = self._kept_rows(cache, keys, alone, "whole")
         if self._call.truncation != "error":
-            treatment: Literal["truncated", "mean"] = "mean" if self._call.truncation == "mean" else "truncated"
+            treatment: Treatment = "mean" if self._call.truncation == "mean" else "truncated"
             rest = [entry for entry in alone if entry not in self._cached]
-            found = cache.get_many([keys.key(self._entries[entry], treatment) for entry in rest])
-            for entry, rows in zip(rest, found, strict=True):
-                if rows is not None:
-                    self._cached[entry] = rows
-                    if treatment == "truncated":
-                        self._note_truncation(entry, None)
+            found = self._kept_rows(cache, keys, rest, treatment)
+            self._cached.update(found)
+            if treatment == "truncated":
+                for entry in found:
+                    self._note_truncation(entry, None)
         self._call.report.cache_hits += len(self._cached)
         self._advance(list(self._cached))
         return [entry for entry in wanted if entry not in self._cached]
 
+    def _kept_rows(self, cache: VectorCache, keys: CacheKeys, entries: list[int], treatment: str) -> dict[int, Rows]:
+        """What the cache has for entries; rows that cannot be right are as good as none."""
+        answers = cache.get_many([keys.key(self._entries[entry], treatment) for entry in entries])
+        name = type(cache).__name__
+        if len(answers) != len(entries):
+            raise InvalidOptionError(f"cache {name} gave {len(answers)} answers for {len(entries)} keys")
+        kept = {entry: rows for entry, rows in zip(entries, answers, strict=True) if rows is not None}
+        if strange := next((rows for rows in kept.values() if not isinstance(rows, Rows)), None):
+            raise InvalidOptionError(f"cache {name} gave {type(strange).__name__}, not Rows")
+        space = self._description.space
+        kept = {entry: rows for entry, rows in kept.items() if rows.fits(1, space.dimension, space.output)}
+        if not kept:
+            return kept
+        joined = Rows.concat(list(kept.values()))
+        sound = joined.check(len(kept), space.dimension, space.output) & joined.nonzero()
+        return {entry: rows for (entry, rows), good in zip(kept.items(), sound, strict=True) if good}
+
     def _measure_and_plan(self, pending: list[int]) -> None:
         encoder, call, limits = self.handle.load(), self._call, self._description.limits
-        measure = encoder.measure([self._entries[entry] for entry in pending], call.task)
+        pending, measure = self._measure(encoder, pending)
         units = [int(count) for count in measure.units]
-        if len(units) != len(pending):
-            raise InvalidOutputError(f"{self.handle.name} measured {len(units)} of {len(pending)} items")
         bound = limits.units_per_item
         long = [place for place, count in enumerate(units) if bound is not None and count > bound]
         self._owner = pending
@@ -285,44 +307,87 @@ class Window:
             return [item.parts[0].modality for item in self._pieces]  # the same, without a call per item
         return [encoder.batch_key(item) for item in self._pieces]
 
+    def _measure(self, encoder: Encoder, entries: list[int]) -> tuple[list[int], Measure]:
+        """Entries with their sizes; those that cannot be measured fail, each by itself."""
+        try:
+            return entries, self._measured(encoder, [self._entries[entry] for entry in entries])
+        except Exception as error:
+            if isinstance(error, EmbedderError) and not isinstance(error, InvalidInputError):
+                raise
+            if len(entries) == 1:
+                self._fail_entry(entries[0], self._explain(error, entries))
+                self._advance(entries)
+                return [], Measure([], state=[])
+        middle = len(entries) // 2
+        (left, of_left), (right, of_right) = (
+            self._measure(encoder, half) for half in (entries[:middle], entries[middle:])
+        )
+        parts = [part for part in (of_left, of_right) if part.units]
+        states = [part.state for part in parts if part.state is not None]
+        return left + right, Measure(
+            [count for part in parts for count in part.units],
+            exact=all(part.exact for part in parts),
+            state=[state for known in states for state in known] if len(states) == len(parts) else None,
+        )
+
+    def _measured(self, encoder: Encoder, items: list[Item]) -> Measure:
+        measure = encoder.measure(items, self._call.task)
+        for what, answers in (("", measure.units), (" states", measure.state)):
+            if answers is not None and len(answers) != len(items):
+                raise InvalidOutputError(f"{self.handle.name} measured {len(answers)}{what} of {len(items)} items")
+        return measure
+
     def _treat_long(self, encoder: Encoder, long: list[int], bound: int) -> None:
         """Apply the truncation policy to the pieces at `long`."""
-        policy, task = self._call.truncation, self._call.task
-        replaced: dict[int, list[Item]] = {}
+        policy = self._call.truncation
+        replaced: dict[int, tuple[list[Item], Measure]] = {}
         for place in long:
             entry, count = self._owner[place], self._weight[place]
-            if policy == "error":
-                unit = self._description.limits.unit
-                reason = (
-                    f"it has {count} {unit}s and {self.handle.name} takes {bound}; shorten it, or choose "
-                    "truncation='warn', 'truncate' or 'mean'"
-                )
-                self._fail_entry(entry, TruncationError(reason))
+            try:
+                if policy == "error":
+                    raise self._too_long(count, bound)
+                if policy == "mean":
+                    replaced[place] = self._split(encoder, place, bound)
+                elif not self._description.limits.truncates:
+                    replaced[place] = self._split(encoder, place, bound, most=1)
+            except Exception as error:  # noqa: BLE001 - of the encoder's `split`, in any way it likes
+                replaced[place] = [], Measure([], state=[])
+                self._fail_entry(entry, self._explain(error, [entry]))
                 self._advance([entry])
-                replaced[place] = []
                 continue
-            if policy == "mean":
-                self._treatment[entry] = "mean"
-                replaced[place] = encoder.split(self._pieces[place], bound, task)
-                continue
-            self._treatment[entry] = "truncated"
-            self._note_truncation(entry, count)
-            if not self._description.limits.truncates:
-                replaced[place] = encoder.split(self._pieces[place], bound, task)[:1]
+            self._treatment[entry] = "mean" if policy == "mean" else "truncated"
+            if policy != "mean":
+                self._note_truncation(entry, count)
         if replaced:
-            self._replace(encoder, replaced)
+            self._replace(replaced)
 
-    def _replace(self, encoder: Encoder, replaced: dict[int, list[Item]]) -> None:
+    def _too_long(self, count: int, bound: int) -> TruncationError:
+        return TruncationError(
+            f"it has {count} {self._description.limits.unit}s and {self.handle.name} takes {bound}; shorten it, or "
+            "choose truncation='warn', 'truncate' or 'mean'"
+        )
+
+    def _split(self, encoder: Encoder, place: int, bound: int, most: int | None = None) -> tuple[list[Item], Measure]:
+        """The first `most` pieces that an over-long one is split into, with their sizes."""
+        pieces = encoder.split(self._pieces[place], bound, self._call.task)[:most]
+        if not pieces:
+            raise InvalidOutputError(f"{self.handle.name} split what is too long into nothing")
+        measure = self._measured(encoder, pieces)
+        if (longest := max(measure.units)) > bound:  # which the encoder would cut without a word
+            unit = self._description.limits.unit
+            raise InvalidOutputError(f"{self.handle.name} split into a piece of {longest} {unit}s, but takes {bound}")
+        return pieces, measure
+
+    def _replace(self, replaced: Mapping[int, tuple[list[Item], Measure]]) -> None:
         """Put the new pieces at the end and drop the ones that they stand for."""
-        new = [(self._owner[place], piece) for place, pieces in replaced.items() for piece in pieces]
         kept = [place for place in range(len(self._pieces)) if place not in replaced]
-        measure = encoder.measure([piece for _, piece in new], self._call.task) if new else None
-        fresh = [] if measure is None else [int(count) for count in measure.units]
         if self._state is not None:
-            state = [] if measure is None or measure.state is None else list(measure.state)
-            self._state = [self._state[place] for place in kept] + state
+            fresh = [state for pieces, measure in replaced.values() for state in measure.state or [None] * len(pieces)]
+            self._state = [self._state[place] for place in kept] + fresh
+        new = [(self._owner[place], piece) for place, (pieces, _) in replaced.items() for piece in pieces]
+        sizes = [int(count) for _, measure in replaced.values() for count in measure.units]
         self._pieces = [self._pieces[place] for place in kept] + [piece for _, piece in new]
-        self._weight = [self._weight[place] for place in kept] + fresh
+        self._weight = [self._weight[place] for place in kept] + sizes
         self._owner = [self._owner[place] for place in kept] + [entry for entry, _ in new]
 
     # Steps of closing.
@@ -356,6 +421,17 @@ class Window:
         place[averaged] = len(done) + np.arange(len(averaged))
         return Rows.concat([done, means]).take(place)
 
+    def _refuse_unsound(self, by_entry: Rows) -> None:
+        """The last guard: an entry that has come this far without a sound row fails."""
+        if self._call.cancelled:  # then nobody waits for the rows
+            return
+        space = self._description.space
+        finite = by_entry.check(len(by_entry), self._call.dimension or space.dimension, space.output)
+        for entry in map(int, np.flatnonzero(~(finite & by_entry.nonzero()))):
+            if entry not in self._failed:
+                fault = "a zero vector, which has no direction" if finite[entry] else "no finite vector"
+                self._fail_entry(entry, self._explain(InvalidOutputError(f"{self.handle.name} gave {fault}"), [entry]))
+
     def _store(self, members: list[int], rows: Rows, sound: npt.NDArray[np.bool_]) -> None:
         """Keep what was just paid for, at once, so that it survives a later failure."""
         if self._call.cache is None or self._keys is None:
@@ -387,7 +463,7 @@ class Window:
         for index in self._indices(entry):
             self._call.fail(index, error.at(index) if isinstance(error, InvalidInputError) else error)
 
-    def _explain(self, error: Exception, entries: list[int]) -> EmbedderError:
+    def _explain(self, error: BaseException, entries: list[int]) -> EmbedderError:
         """The error in the library's terms, with the inputs that it concerns."""
         indices = sorted(index for entry in set(entries) for index in self._indices(entry))
         if isinstance(error, EmbedderError) and not isinstance(error, EncodingError):
