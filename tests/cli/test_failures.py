@@ -24,7 +24,7 @@ def one_error(result, message):
     ("arguments", "message"),
     [
         (["--framework", "fak"], "no framework 'fak' for text; did you mean 'fake'?"),
-        (["--framework", "clip"], "framework 'clip' embeds image, not text"),
+        (["--framework", "resnet"], "framework 'resnet' embeds image, not text"),
         (["--framework", "fake", "--option", "dimenson=3"], "has no option 'dimenson'; did you mean 'dimension'?"),
         (["--framework", "fake", "--option", "dimension=many"], "--option dimension of framework 'fake' takes int"),
         (["--framework", "fake", "--option", "roles=perhaps"], "--option roles of framework 'fake' takes bool"),

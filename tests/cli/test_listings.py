@@ -21,11 +21,11 @@ def test_help_names_the_commands(run, arguments):
     result = run(*arguments)
     assert result.exit_code == 0
     assert result.stderr == ""
-    for command in ("frameworks", "plugins", "embed", "similarity"):
+    for command in ("frameworks", "plugins", "models", "embed", "similarity"):
         assert re.search(rf"^  {command} +\w", result.stdout, re.MULTILINE)
 
 
-@pytest.mark.parametrize("command", ["frameworks", "plugins", "embed", "similarity"])
+@pytest.mark.parametrize("command", ["frameworks", "plugins", "models", "embed", "similarity"])
 def test_each_command_has_help(run, command):
     result = run(command, "--help")
     assert result.exit_code == 0

@@ -91,3 +91,8 @@ def test_a_task_has_a_role_and_an_instruction():
 def test_an_unknown_role_is_refused_with_the_known_ones(role):
     with pytest.raises(InvalidOptionError, match="does not exist; use one of 'query', 'document', 'symmetric' or None"):
         Task.of(role)
+
+
+def test_an_instruction_is_a_text():
+    with pytest.raises(InvalidOptionError, match="instruction=3 is not a text"):
+        Task.of("query", 3)

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llm_multi_core.embedder import Canary, IncompatibleSpacesError, Modality, Space, TextEmbedder
+from llm_multi_core.embedder import Canary, IncompatibleSpacesError, MemoryCache, Modality, Space, TextEmbedder
 from llm_multi_core.embedder.settings import EmbedderSettings
 from llm_multi_core.embedder.spaces import PROBES
 from llm_multi_core.embedder.testing.fakes import FakeTextEncoder, fake_offer
@@ -221,3 +221,16 @@ def test_canary_without_a_direction_is_refused(embedder_of, value):
     canary = Canary("f", np.full((len(PROBES), 8), value, np.float32))
     with pytest.raises(IncompatibleSpacesError):
         canary.check(embedder_of())
+
+
+def test_a_canary_does_not_ask_the_cache():
+    """A cache may be older than the model: a silent change behind a name would never be seen."""
+    settings = EmbedderSettings(fake_offer(FakeTextEncoder), "m", {"dimension": 8}, cache=MemoryCache())
+    with TextEmbedder(settings) as embedder:
+        embedder.embed_batch(PROBES, role="document")
+        kept = len(settings.cache)
+        canary = Canary.take(embedder)
+        for rows in settings.cache._entries.values():  # vectors of another version of the model
+            rows.values[:] = 1.0
+        assert kept == len(PROBES)
+        assert canary.check(embedder) == pytest.approx(1.0)

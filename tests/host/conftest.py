@@ -39,7 +39,7 @@ def install(install_plugin):
     """Installs a distribution whose one plugin has a hook with this body, or is this source."""
 
     def install(distribution, body=None, *, source=None, entry_point=None, version="1.0"):
-        module = distribution.replace("-", "_")
+        module = "fake_" + distribution.replace("-", "_")  # never the name of a real plugin's package
         install_plugin(
             distribution,
             version=version,

@@ -42,7 +42,7 @@ def test_thirty_two_threads_discover_once(install, entry_points):
     with ThreadPoolExecutor(32) as threads:
         answers = list(threads.map(ask, range(32)))
     assert len(looks) == 1
-    assert sys.modules["acme"].calls == [1]
+    assert sys.modules["fake_acme"].calls == [1]
     assert all(answer == answers[0] and answer["text"]["acme"] for answer in answers)
 
 

@@ -111,6 +111,43 @@ def test_an_answer_that_is_no_reply_is_refused(make_embedder):
         make_embedder(NoReply).embed_batch(["a", "b"])
 
 
+class Unreliable(FakeHostedEncoder):
+    error: BaseException = SystemExit(3)
+
+    async def request(self, items, task):
+        raise type(self).error
+
+
+@pytest.mark.parametrize("error", [SystemExit(3), KeyboardInterrupt(), asyncio.CancelledError()])
+def test_what_would_end_the_loop_ends_the_call_only(make_embedder, monkeypatch, error):
+    monkeypatch.setattr(Unreliable, "error", error)
+    with pytest.raises(EncodingError, match="failed on input 0"):
+        make_embedder(Unreliable).embed("a")
+    result = make_embedder(Unreliable).run(["a", None], on_error="collect")
+    assert [failure.index for failure in result.failures] == [0, 1]
+    assert make_embedder(FakeHostedEncoder).embed("a").shape == (8,)
+
+
+def test_the_cause_of_a_hosted_failure_is_kept(make_embedder):
+    with pytest.raises(EncodingError) as caught:
+        make_embedder(ScriptedEncoder).embed("poison")
+    assert isinstance(caught.value.__cause__, ValueError)
+
+
+class FullDisk:
+    def get_many(self, keys):
+        return [None] * len(keys)
+
+    def set_many(self, entries):
+        raise OSError("disk full")
+
+
+def test_a_request_is_not_sent_again_because_the_cache_fails(make_embedder):
+    with pytest.raises(OSError, match="disk full"):
+        make_embedder(ScriptedEncoder, cache=FullDisk()).embed_batch(TEXTS[:10])
+    assert ScriptedEncoder.log == [10]
+
+
 def test_pauses_grow_and_are_bounded():
     for attempt in range(1, 30):
         bound = min(engines.LONGEST_PAUSE, engines.FIRST_PAUSE * 2 ** (attempt - 1))

@@ -13,6 +13,7 @@ import pytest
 
 from llm_multi_core.embedder import ClosedError, MemoryCache, create_text_embedder
 from llm_multi_core.embedder.pipeline.pool import pool
+from llm_multi_core.embedder.pipeline.resolution import resolve
 from llm_multi_core.embedder.testing.fakes import FakeHostedEncoder, FakeTextEncoder
 
 EVENTS: list[str] = []
@@ -111,6 +112,18 @@ def test_hosted_connections_are_closed_on_their_loop(make_embedder):
     assert EVENTS == ["connections closed", "closed"]
 
 
+class BrokenConnections(HostedLivingEncoder):
+    async def aclose(self):
+        raise OSError("connection reset")
+
+
+def test_an_encoder_is_closed_even_if_its_connections_are_not(make_embedder):
+    embedder = make_embedder(BrokenConnections)
+    embedder.embed("a")
+    embedder.close()
+    assert CLOSED.wait(10)
+
+
 def test_a_pickled_embedder_gives_the_same_vectors(make_embedder):
     embedder = make_embedder(dimension=16, truncation="truncate", cache=MemoryCache(1000))
     vectors = embedder.embed_batch(["a", "b"])
@@ -127,6 +140,55 @@ def test_a_closed_embedder_stays_closed_when_pickled(make_embedder):
     embedder.close()
     with pytest.raises(ClosedError):
         pickle.loads(pickle.dumps(embedder)).embed("a")
+
+
+def test_what_was_given_back_is_not_borrowed_any_more(make_embedder):
+    """A thread that found the encoder before another one closed it is told so, and does not revive it."""
+    embedder = make_embedder(LivingEncoder)
+    embedder.embed("a")
+    handle = embedder._resolve().handle
+    embedder.close()
+    with pytest.raises(ClosedError, match="was closed"), pool.borrow(handle):
+        pass
+    assert EVENTS.count("made") == 1
+
+
+def test_closing_while_the_encoder_is_looked_up_gives_it_back(make_embedder, monkeypatch):
+    before = len(pool)
+    embedder = make_embedder(LivingEncoder)
+
+    def close_meanwhile(*arguments):
+        resolved = resolve(*arguments)
+        embedder.close()
+        return resolved
+
+    monkeypatch.setattr("llm_multi_core.embedder.embedders.resolve", close_meanwhile)
+    with pytest.raises(ClosedError, match="was closed"):
+        embedder.embed("a")
+    assert len(pool) == before
+
+
+def test_closing_and_embedding_in_many_threads(make_embedder):
+    want = make_embedder(LivingEncoder).embed("a")
+    for _ in range(50):
+        embedder = create(LivingEncoder)
+        outcomes = []
+
+        def use(embedder=embedder, outcomes=outcomes):
+            try:
+                outcomes.append(embedder.embed("a"))
+            except ClosedError:
+                outcomes.append(want)
+
+        threads = [threading.Thread(target=use) for _ in range(6)]
+        threads.insert(3, threading.Thread(target=embedder.close))
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert len(outcomes) == 6
+        for outcome in outcomes:
+            np.testing.assert_array_equal(outcome, want)
 
 
 def test_repr(make_embedder):
@@ -146,7 +208,7 @@ def test_a_forked_child_starts_afresh(tmp_path):
         textwrap.dedent("""
         import asyncio, os, sys, threading
         import numpy as np
-        from llm_multi_core.embedder import Modality, TextEmbedder
+        from llm_multi_core.embedder import MemoryCache, Modality, TextEmbedder
         from llm_multi_core.embedder.settings import EmbedderSettings
         from llm_multi_core.embedder.pipeline.pool import pool
         from llm_multi_core.embedder.testing.fakes import FakeHostedEncoder, FakeTextEncoder, fake_offer
@@ -163,8 +225,9 @@ def test_a_forked_child_starts_afresh(tmp_path):
 
         sys.modules["forking"] = sys.modules["__main__"]
         parent = os.getpid()
+        cache = MemoryCache()
         embedders = [
-            TextEmbedder(EmbedderSettings(fake_offer(kind), "m", {"dimension": 8}))
+            TextEmbedder(EmbedderSettings(fake_offer(kind), "m", {"dimension": 8}, cache=cache))
             for kind in (Slow, FakeHostedEncoder)
         ]
         want = [embedder.embed_batch(["a", "b"]) for embedder in embedders]
@@ -172,7 +235,7 @@ def test_a_forked_child_starts_afresh(tmp_path):
         busy = threading.Thread(target=embedders[0].embed, args=("slow",))
         busy.start()
         held.wait()
-        with pool.lock:  # held by the forking thread, as another thread might
+        with pool.lock, cache._lock:  # held by the forking thread, as another thread might
             child = os.fork()
         if child == 0:
             got = [embedder.embed_batch(["a", "b"]) for embedder in embedders]

@@ -179,6 +179,10 @@ def test_similarity(make_embedder):
     assert embedder.similarity("a", "a") == pytest.approx(1.0)
     assert isinstance(embedder.similarity("a", "b"), float)
     assert embedder.similarity_of_vectors([1, 0], [0, 2]) == 0.0
-    for u, v in (([1, 0], [1, 0, 0]), ([0, 0], [1, 1]), ([float("nan"), 1], [1, 1])):
+    assert embedder.similarity_of_vectors([[1, 0]], np.array([1, 1])) == pytest.approx(0.5**0.5)
+    for size in (1e200, 1e-200):
+        assert embedder.similarity_of_vectors([size, 0], [size, size]) == pytest.approx(0.5**0.5)
+    two = [[1, 0], [0, 1]]
+    for u, v in (([1, 0], [1, 0, 0]), ([0, 0], [1, 1]), ([float("nan"), 1], [1, 1]), (two, two), ("ab", [1]), (1, 1)):
         with pytest.raises(InvalidInputError):
             embedder.similarity_of_vectors(u, v)

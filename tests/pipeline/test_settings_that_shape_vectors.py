@@ -103,6 +103,8 @@ def test_an_encoders_own_refusal_of_dimensions(make_embedder):
     assert make_embedder(StrictEncoder, dimensions=4).dimension == 4
     with pytest.raises(UnsupportedDimensionsError, match="only 4 and 8"):
         make_embedder(StrictEncoder, dimensions=5).embed("a")
+    with pytest.raises(UnsupportedDimensionsError, match="force_dimensions=True"):
+        make_embedder(StrictEncoder, dimensions=5).embed("a")
     assert make_embedder(StrictEncoder, dimensions=5, force_dimensions=True).dimension == 5
 
 

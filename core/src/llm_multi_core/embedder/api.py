@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from llm_multi_core.embedder.embedders import BaseEmbedder
+from llm_multi_core.embedder.errors import InvalidOptionError
 from llm_multi_core.embedder.modalities import AudioEmbedder, ImageEmbedder, TextEmbedder
 from llm_multi_core.embedder.settings import EmbedderSettings
 
@@ -231,9 +232,11 @@ def get_available_embedders() -> dict[str, dict[str, bool]]:
 
 
 def _create(kind: type[EmbedderT], host: Host | None, framework: str | None, **settings: Any) -> EmbedderT:
-    if host is None:
-        from llm_multi_core.embedder.host import default_host
+    from llm_multi_core.embedder.host import Host, default_host
 
+    if host is None:
         host = default_host()
+    if not isinstance(host, Host):
+        raise InvalidOptionError(f"host={host!r} is not a Host")
     offer = host.find(framework, kind.modality)
     return kind(EmbedderSettings.check(offer, kind.modality, **settings))

@@ -11,6 +11,7 @@ import weakref
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping, Sized
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from types import TracebackType
 from typing import Any, ClassVar, Generic, Self, TypeVar
 
@@ -265,6 +266,10 @@ class BaseEmbedder(ABC, Generic[InputT]):
                     yield rows.values
 
     # Life.
+
+    def uncached(self) -> Self:
+        """Another embedder of the same settings and model, but for the cache, which it has not."""
+        return type(self)(replace(self._settings, cache=None))
 
     def close(self) -> None:
         """Give the model back; the last embedder that uses it frees it. Closing twice is harmless."""

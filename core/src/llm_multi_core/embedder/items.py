@@ -107,8 +107,10 @@ class Task:
         """A task from what users pass; `None` is the symmetric role.
 
         Raises:
-            InvalidOptionError: for a role that does not exist.
+            InvalidOptionError: for a role that does not exist, or an instruction that is no text.
         """
+        if instruction is not None and not isinstance(instruction, str):
+            raise InvalidOptionError(f"instruction={instruction!r} is not a text")
         if role is None:
             return cls(Role.SYMMETRIC, instruction)
         try:

@@ -143,8 +143,10 @@ class Canary:
 
     @classmethod
     def take(cls, embedder: BaseEmbedder[Any]) -> Canary:
-        """Embed the probes with a text embedder."""
-        return cls(embedder.space.fingerprint, embedder.embed_batch(PROBES, role="document"))
+        """Embed the probes with a text embedder; its cache is not asked, since it may be older than the model."""
+        fingerprint = embedder.space.fingerprint
+        with embedder.uncached() as fresh:
+            return cls(fingerprint, fresh.embed_batch(PROBES, role="document"))
 
     def cosine(self, other: Canary) -> float:
         """The lowest cosine between the two canaries' vectors of one probe; 0.0 if the shapes differ."""

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from llm_multi_core.embedder.cli.catalogue import models
 from llm_multi_core.embedder.cli.embed import embed
 from llm_multi_core.embedder.cli.guard import DEBUG_VARIABLE, GuardedGroup
 from llm_multi_core.embedder.cli.listings import frameworks, plugins
@@ -39,15 +40,17 @@ def root(
         bool, typer.Option("--debug", envvar=DEBUG_VARIABLE, help="Show the traceback of an error.")
     ] = False,
 ) -> None:
-    """Embeddings of text over every installed framework.
+    """Embeddings of text, images and audio over every installed framework.
 
     Frameworks come from plugins that pip installs one by one: `llm-multi-core frameworks` lists them, and says what to
-    install for those that are missing. Keys of hosted frameworks are read from the environment, never from arguments.
+    install for those that are missing; `llm-multi-core models FRAMEWORK` lists one's models and options. Keys of hosted
+    frameworks are read from the environment, never from arguments.
     """
 
 
 app.command()(frameworks)
 app.command()(plugins)
+app.command()(models)
 app.command()(embed)
 app.command()(similarity)
 

@@ -1,4 +1,4 @@
-"""`llm-multi-core embed`: the vectors of texts, files or a pipe, in bounded memory."""
+"""`llm-multi-core embed`: the vectors of texts, images or audio, from arguments, files or a pipe, in bounded memory."""
 
 from __future__ import annotations
 
@@ -12,22 +12,25 @@ import typer
 
 from llm_multi_core.embedder.cli.guard import EXIT_INCOMPLETE, CommandError, tell
 from llm_multi_core.embedder.cli.inputs import Texts
+from llm_multi_core.embedder.cli.media import Media
 from llm_multi_core.embedder.cli.options import (
+    AllowUrlsOption,
     DeviceOption,
     DimensionsOption,
     ForceDimensionsOption,
     FrameworkOption,
     FrameworkOptions,
+    ModalityOption,
     ModelOption,
     PrecisionOption,
     TruncationOption,
+    make_embedder,
     one_of,
-    text_embedder,
 )
 from llm_multi_core.embedder.cli.output import FORMATS, WRITERS, VectorWriter, choose_format, open_output
 from llm_multi_core.embedder.errors import EmbedderError, EncodingError, InvalidInputError
-from llm_multi_core.embedder.items import Role
-from llm_multi_core.embedder.modalities import TextEmbedder
+from llm_multi_core.embedder.items import Modality, Role
+from llm_multi_core.embedder.modalities import AudioEmbedder, ImageEmbedder, TextEmbedder
 from llm_multi_core.embedder.pipeline.report import Report
 from llm_multi_core.embedder.pipeline.run import run_windows, warn_of_truncation
 from llm_multi_core.embedder.pipeline.window import OnError
@@ -37,17 +40,23 @@ _ON_ERROR: tuple[OnError, ...] = get_args(OnError)
 
 
 def embed(
-    texts: Annotated[
+    inputs: Annotated[
         list[str] | None,
-        typer.Argument(metavar="TEXT", help="Texts, always taken as they are.", show_default=False),
+        typer.Argument(
+            metavar="INPUT",
+            help="Texts, always taken as they are; or the paths of images or recordings, of folders that hold some "
+            "(all below count, in the order of their paths), and patterns such as 'photos/**/*.jpg'.",
+            show_default=False,
+        ),
     ] = None,
+    modality: ModalityOption = "text",
     file: Annotated[
         list[str] | None,
         typer.Option(
             "--file",
             "-f",
             metavar="PATH",
-            help="A UTF-8 file with one text per line, - for standard input; may be repeated. Without texts and "
+            help="A UTF-8 file with one input per line, - for standard input; may be repeated. Without inputs and "
             "files, standard input is read.",
             show_default=False,
         ),
@@ -55,7 +64,8 @@ def embed(
     skip_empty: Annotated[
         bool,
         typer.Option(
-            "--skip-empty", help="Leave out empty lines. By default each has a vector, so that rows match lines."
+            "--skip-empty",
+            help="Leave out empty lines. By default each is a text with a vector, so that rows match lines.",
         ),
     ] = False,
     role: Annotated[
@@ -79,11 +89,12 @@ def embed(
     force_dimensions: ForceDimensionsOption = False,
     truncation: TruncationOption = "warn",
     option: FrameworkOptions = None,
+    allow_urls: AllowUrlsOption = False,
     normalize: Annotated[bool, typer.Option("--normalize/--no-normalize", help="Bring vectors to length 1.")] = True,
     batch_size: Annotated[
         int | None,
         typer.Option(
-            min=1, metavar="N", help="At most this many texts in one batch.", show_default="the planner decides"
+            min=1, metavar="N", help="At most this many inputs in one batch.", show_default="the planner decides"
         ),
     ] = None,
     on_error: Annotated[
@@ -124,14 +135,18 @@ def embed(
         ),
     ] = None,
 ) -> None:
-    """Embed texts, one vector each, in their order.
+    """Embed texts, images or audio, one vector each, in their order.
 
-    A line of the output is {"index": 0, "text": "...", "embedding": [...]}; with --on-error collect, a failed text has
-    a null embedding and an "error". Any number of lines is embedded in bounded memory, and written as it goes.
+    A line of the output is {"index": 0, "text": "...", "embedding": [...]}, with "source" in place of "text" for images
+    and audio; with --on-error collect, a failed input has a null embedding and an "error". Any number of inputs is
+    embedded in bounded memory, and written as it goes.
     """
-    inputs = Texts(texts or (), file or (), skip_empty=skip_empty)
+    kind = Modality(modality)
+    is_text = kind is Modality.TEXT
+    given = Texts(inputs or (), file or (), skip_empty=skip_empty) if is_text else Media(inputs or (), file or (), kind)
     chosen = choose_format(output, output_format)
-    embedder = text_embedder(
+    embedder = make_embedder(
+        kind,
         framework,
         model,
         option,
@@ -142,12 +157,13 @@ def embed(
         normalize=normalize,
         truncation=truncation,
         batch_size=batch_size,
+        allow_urls=allow_urls,
     )
     with embedder, open_output(output, overwrite=overwrite, seekable=chosen == "npy") as stream:
-        writer = WRITERS[chosen](stream)
+        writer = WRITERS[chosen](stream, "text" if is_text else "source")
         report = _embed_all(
             embedder,
-            inputs,
+            given,
             writer,
             role=role,
             instruction=instruction,
@@ -155,14 +171,14 @@ def embed(
             show_progress=sys.stderr.isatty() if progress is None else progress,
         )
         dimension = embedder.dimension
-    _tell_outcome(report, inputs, skip_empty, writer)
+    _tell_outcome(report, given, skip_empty or not is_text, writer)
     tell("report", f"{report}; {dimension} dimensions, to {output or 'standard output'}")
     if report.failures:
         raise typer.Exit(EXIT_INCOMPLETE)
 
 
 def _embed_all(
-    embedder: TextEmbedder,
+    embedder: TextEmbedder | ImageEmbedder | AudioEmbedder,
     inputs: Texts,
     writer: VectorWriter,
     *,

@@ -8,12 +8,10 @@ from typing import Annotated
 import typer
 
 from llm_multi_core.embedder.cli.guard import tell
-from llm_multi_core.embedder.cli.options import one_of
+from llm_multi_core.embedder.cli.options import MODALITIES, one_of
 from llm_multi_core.embedder.cli.tables import print_table
 from llm_multi_core.embedder.host import default_host
 from llm_multi_core.embedder.host.discovery import PluginRecord
-
-_MODALITIES = ("text", "image", "audio")
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON in place of a table.")]
 
@@ -22,8 +20,8 @@ def frameworks(
     modality: Annotated[
         str | None,
         typer.Option(
-            metavar="|".join(_MODALITIES),
-            callback=one_of(*_MODALITIES),
+            metavar="|".join(MODALITIES),
+            callback=one_of(*MODALITIES),
             help="Only frameworks that embed this.",
             show_default=False,
         ),

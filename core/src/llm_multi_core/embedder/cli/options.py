@@ -8,16 +8,17 @@ from typing import Annotated, Any
 
 import typer
 
-from llm_multi_core.embedder.api import create_text_embedder
+from llm_multi_core.embedder.api import create_audio_embedder, create_image_embedder, create_text_embedder
 from llm_multi_core.embedder.cli.guard import CommandError
 from llm_multi_core.embedder.errors import InvalidOptionError
 from llm_multi_core.embedder.frameworks import FrameworkSpec, OptionSpec
 from llm_multi_core.embedder.host import default_host
 from llm_multi_core.embedder.items import Modality
-from llm_multi_core.embedder.modalities import TextEmbedder
+from llm_multi_core.embedder.modalities import AudioEmbedder, ImageEmbedder, TextEmbedder
 from llm_multi_core.embedder.settings import PRECISIONS, TRUNCATIONS
 
-_FLAGS = ("framework", "model", "device", "precision", "dimensions", "force_dimensions", "truncation")
+_FLAGS = ("framework", "model", "device", "precision", "dimensions", "force_dimensions", "truncation", "allow_urls")
+MODALITIES = ("text", "image", "audio")
 _BOOLEANS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
 
 
@@ -39,7 +40,9 @@ def _choice(flag: str, values: tuple[str, ...], description: str) -> Any:
 FrameworkOption = Annotated[
     str | None,
     typer.Option(
-        metavar="NAME", help="The framework, or distribution/framework.", show_default="sentence-transformers"
+        metavar="NAME",
+        help="The framework, or distribution/framework.",
+        show_default="sentence-transformers; clip for images, wav2vec2 for audio",
     ),
 ]
 ModelOption = Annotated[
@@ -64,7 +67,14 @@ ForceDimensionsOption = Annotated[
     bool,
     typer.Option("--force-dimensions", help="Cut to --dimensions even if the model is not known to allow it."),
 ]
-TruncationOption = Annotated[str, _choice("--truncation", TRUNCATIONS, "What to do with a text beyond the limit.")]
+TruncationOption = Annotated[str, _choice("--truncation", TRUNCATIONS, "What to do with an input beyond the limit.")]
+ModalityOption = Annotated[
+    str, _choice("--modality", MODALITIES, "What the inputs are. Images and audio are named by path.")
+]
+AllowUrlsOption = Annotated[
+    bool,
+    typer.Option("--allow-urls", help="Fetch images and audio from http(s) URLs, from public addresses only."),
+]
 FrameworkOptions = Annotated[
     list[str] | None,
     typer.Option(
@@ -73,17 +83,30 @@ FrameworkOptions = Annotated[
 ]
 
 
-def text_embedder(
-    framework: str | None, model: str | None, options: Iterable[str] | None, **settings: Any
-) -> TextEmbedder:
-    """The text embedder that the options describe.
+def make_embedder(
+    modality: Modality,
+    framework: str | None,
+    model: str | None,
+    options: Iterable[str] | None,
+    *,
+    allow_urls: bool,
+    **settings: Any,
+) -> TextEmbedder | ImageEmbedder | AudioEmbedder:
+    """The embedder that the options describe.
 
     Raises:
-        CommandError: for an `--option` that is none.
-        EmbedderError: as `create_text_embedder`.
+        CommandError: for an `--option` that is none, or for `--allow-urls` where texts are embedded.
+        EmbedderError: as the factories of embedders.
     """
-    spec = default_host().find(framework, Modality.TEXT).spec
-    return create_text_embedder(framework, model, **settings, **parse_options(options or (), spec))
+    if allow_urls and modality is Modality.TEXT:
+        raise CommandError("--allow-urls is for --modality image and audio; a text is never fetched")
+    spec = default_host().find(framework, modality).spec
+    settings |= parse_options(options or (), spec)
+    if modality is Modality.IMAGE:
+        return create_image_embedder(framework, model, allow_urls=allow_urls, **settings)
+    if modality is Modality.AUDIO:
+        return create_audio_embedder(framework, model, allow_urls=allow_urls, **settings)
+    return create_text_embedder(framework, model, **settings)
 
 
 def parse_options(entries: Iterable[str], spec: FrameworkSpec) -> dict[str, Any]:

@@ -45,30 +45,31 @@ class VectorWriter(ABC):
     failed_inputs_have: str
     """What an input without a vector has in its place, for the user."""
 
-    def __init__(self, stream: BinaryIO) -> None:
+    def __init__(self, stream: BinaryIO, field: str = "text") -> None:
         self._stream = stream
+        self._field = field
 
     @abstractmethod
     def write(
-        self, start: int, texts: Sequence[str], vectors: FloatArray, failures: Mapping[int, EmbedderError]
+        self, start: int, inputs: Sequence[str], vectors: FloatArray, failures: Mapping[int, EmbedderError]
     ) -> None:
-        """The next block: `(m, d)` vectors of `m` texts from index `start`, and the failed ones' errors by index."""
+        """The next block: `(m, d)` vectors of `m` inputs from index `start`, and the failed ones' errors by index."""
 
     def finish(self) -> None:
         """Make what was written complete."""
 
 
 class JsonLinesWriter(VectorWriter):
-    """One object per line: `index`, `text`, `embedding`, and `error` where that is null."""
+    """One object per line: `index`, `text` (or `source`), `embedding`, and `error` where that is null."""
 
     failed_inputs_have = 'an "error" in place of the vector'
 
     def write(
-        self, start: int, texts: Sequence[str], vectors: FloatArray, failures: Mapping[int, EmbedderError]
+        self, start: int, inputs: Sequence[str], vectors: FloatArray, failures: Mapping[int, EmbedderError]
     ) -> None:
-        """Write a line per text, and hand them on at once."""
-        for index, (text, vector) in enumerate(zip(texts, vectors, strict=True), start):
-            line: dict[str, object] = {"index": index, "text": text, "embedding": None}
+        """Write a line per input, and hand them on at once."""
+        for index, (given, vector) in enumerate(zip(inputs, vectors, strict=True), start):
+            line: dict[str, object] = {"index": index, self._field: given, "embedding": None}
             if index in failures:
                 error = failures[index]
                 line["error"] = error.reason if isinstance(error, InvalidInputError) else str(error)
@@ -83,13 +84,13 @@ class NpyWriter(VectorWriter):
 
     failed_inputs_have = "a row of NaN"
 
-    def __init__(self, stream: BinaryIO) -> None:
-        super().__init__(stream)
+    def __init__(self, stream: BinaryIO, field: str = "text") -> None:
+        super().__init__(stream, field)
         self._shape = (0, 0)
         self._data_at = 0
 
     def write(
-        self, start: int, texts: Sequence[str], vectors: FloatArray, failures: Mapping[int, EmbedderError]
+        self, start: int, inputs: Sequence[str], vectors: FloatArray, failures: Mapping[int, EmbedderError]
     ) -> None:
         """Write the rows, after a header that `finish` corrects."""
         if not self._data_at:

@@ -15,7 +15,7 @@ _ENOUGH_FOR_LAST = 40
 _NO_LIMIT = 100_000
 
 
-def print_table(header: Sequence[str], rows: Sequence[Sequence[str]], *, status_column: int) -> None:
+def print_table(header: Sequence[str], rows: Sequence[Sequence[str]], *, status_column: int | None = None) -> None:
     """Print to standard output; nothing is left out, however narrow that is.
 
     In a pipe, a row is a line with at least two spaces between columns. So it is on a terminal that
@@ -38,7 +38,8 @@ def print_table(header: Sequence[str], rows: Sequence[Sequence[str]], *, status_
     for row in rows:
         # As Text, since "[extra]" in a plain string would be read as markup and vanish.
         cells = [Text(cell) for cell in row]
-        cells[status_column].stylize(_STYLES.get(row[status_column], _OTHER_STYLE))
+        if status_column is not None:
+            cells[status_column].stylize(_STYLES.get(row[status_column], _OTHER_STYLE))
         table.add_row(*cells)
     if framed:
         console.print(table)

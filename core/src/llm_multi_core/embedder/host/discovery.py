@@ -86,7 +86,7 @@ class PluginFilter:
         return cls(
             allowed=names(ALLOW_VARIABLE) if source.get(ALLOW_VARIABLE, "").strip() else None,
             denied=names(DENY_VARIABLE),
-            strict=source.get(STRICT_VARIABLE, "").strip().lower() in {"1", "true", "yes", "on"},
+            strict=source.get(STRICT_VARIABLE, "").strip().lower() not in {"", "0", "false", "no", "off"},
         )
 
     def excluded_by(self, *names: str) -> str | None:

@@ -6,47 +6,42 @@ the digest and, for files, a look at the header.
 
 from __future__ import annotations
 
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from hashlib import blake2b
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
 from llm_multi_core.embedder.errors import InvalidInputError
+from llm_multi_core.embedder.inputs.libraries import require
+from llm_multi_core.embedder.inputs.riff import check_complete
+from llm_multi_core.embedder.inputs.samples import (
+    Samples,
+    Waveform,
+    check_form,
+    from_array,
+    is_number,
+    resampled,
+    to_mono,
+)
 from llm_multi_core.embedder.inputs.sources import Source, SourcePolicy, find_source
 from llm_multi_core.embedder.items import DIGEST_SIZE, Item, Modality, Part
 
-MIN_RATE, MAX_RATE = 1_000, 768_000
-"""Sample rates in Hz that are taken for real."""
-MAX_CHANNELS = 6
-"""More than 5.1 surround is rather an array in the wrong orientation, or no recording for a listener."""
-MAX_SECONDS = 4 * 3600.0
-"""The longest recording that is decoded; a model's own limit is far below."""
+if TYPE_CHECKING:
+    from soundfile import SoundFile
+
+__all__ = ["AudioSource", "Waveform", "audio_item", "split_audio"]
 
 _DIGEST = b"audio"
-Samples = npt.NDArray[np.float32]
-
-
-@dataclass(frozen=True, slots=True)
-class Waveform:
-    """Decoded sound: mono samples `(frames,)` from -1 to 1, and their rate in Hz."""
-
-    samples: Samples
-    sample_rate: int
-
-    @property
-    def seconds(self) -> float:
-        """Its length."""
-        return len(self.samples) / self.sample_rate
-
-    def resample(self, sample_rate: int) -> Waveform:
-        """The same sound at another rate (soxr, high quality)."""
-        if sample_rate == self.sample_rate:
-            return self
-        import soxr
-
-        return Waveform(soxr.resample(self.samples, self.sample_rate, sample_rate).astype(np.float32), sample_rate)
+_BLOCK = 1 << 18
+"""Frames that are decoded at a time, so that a long file never lies in memory with all its channels."""
+_NO_LENGTH = 1 << 62
+"""What libsndfile gives as frames where a file written into a pipe has no length, is larger than this."""
+_MISSING_SECONDS = 0.1
+"""How much less a compressed file may give than its header says; its last packet is often padding."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +51,13 @@ class AudioSource:
     Attributes:
         source: where its bytes are, or the decoded sound itself.
         start, end: the stretch, in seconds of the recording.
+        whole: whether that is all of the recording.
     """
 
     source: Source | Waveform
     start: float
     end: float
+    whole: bool = True
 
     @property
     def seconds(self) -> float:
@@ -68,146 +65,168 @@ class AudioSource:
         return self.end - self.start
 
     def stretch(self, start: float, end: float) -> AudioSource:
-        """A part of this stretch, in seconds from its start."""
-        return replace(self, start=self.start + start, end=min(self.end, self.start + end))
+        """A part of this stretch, in seconds from its start; what lies outside is left out."""
+        first = min(self.end, self.start + max(0.0, start))
+        last = min(self.end, max(first, self.start + end))
+        whole = self.whole and first <= self.start and last >= self.end
+        return replace(self, start=first, end=last, whole=whole)
 
     def decode(self, sample_rate: int | None = None) -> Waveform:
-        """The sound, mono, at `sample_rate` (or its own).
+        """The sound, mono, at `sample_rate` in Hz (or its own).
 
         Raises:
-            InvalidInputError: if it is damaged or holds values that are not finite.
+            InvalidInputError: if it is damaged, too short, or holds values that are not finite.
+            FrameworkUnavailableError: if soundfile or soxr is needed and not installed.
         """
         sound = self.source
         if isinstance(sound, Source):
-            sound = _read(sound, self.start, self.end)
-        else:
-            first, last = round(self.start * sound.sample_rate), round(self.end * sound.sample_rate)
-            sound = Waveform(sound.samples[first:last], sound.sample_rate)
+            return _read(sound, self.start, self.end, sample_rate)
+        first, last = round(self.start * sound.sample_rate), round(self.end * sound.sample_rate)
+        sound = Waveform(sound.samples[first:last], sound.sample_rate)
+        if len(sound.samples) == 0:
+            raise InvalidInputError("the stretch of sound is empty")
         return sound if sample_rate is None else sound.resample(sample_rate)
 
     def read(self) -> bytes:
-        """The file as it is, for a provider that decodes it itself; a bare waveform as WAV."""
-        if isinstance(self.source, Source):
-            with self.source.open() as file:
-                return file.read()
-        import io
-
+        """For a provider that decodes itself: the file as it is, or WAV for a stretch or an array."""
+        if isinstance(self.source, Source) and self.whole:
+            return self.source.read()
+        require("soundfile", "audio")
         import soundfile
 
+        sound = self.decode()
         buffer = io.BytesIO()
-        soundfile.write(buffer, self.source.samples, self.source.sample_rate, format="WAV")
+        soundfile.write(buffer, sound.samples, sound.sample_rate, format="WAV")
         return buffer.getvalue()
 
 
 def audio_item(value: Any, sample_rate: int | None, policy: SourcePolicy | None = None) -> Item:
     """One recording as an item.
 
+    The digest is that of a file's bytes, or of an array's samples and rate once they are mono floats.
+
     Args:
         value: a path, a `file:`, `data:` or (if allowed) `http(s):` URL, bytes, a binary file object,
             an array `(frames,)` or `(frames, channels)`, or a pair of an array and its sample rate.
-        sample_rate: the rate of a bare array, in Hz.
+        sample_rate: the rate in Hz of a bare array, which is the one that the model wants.
         policy: what references may lead to.
 
     Raises:
-        InvalidInputError: if it is none of these, is empty, missing, not allowed, or out of bounds.
+        InvalidInputError: if it is none of these, is empty, missing, not allowed, no recording by its
+            header, or out of bounds.
+        FrameworkUnavailableError: if soundfile is needed and not installed.
     """
     policy = policy or SourcePolicy()
-    if isinstance(value, tuple) and len(value) == 2 and _is_rate(value[1]):
-        value, sample_rate = value
-    if _is_array(value):
+    wanted = sample_rate
+    if isinstance(value, tuple) and len(value) == 2:
+        value, sample_rate = _pair(*value)
+    if isinstance(value, np.ndarray):
         if sample_rate is None:
             raise InvalidInputError("a bare array needs its sample rate: pass (array, rate) or sample_rate=")
-        sound = _from_array(np.asarray(value), sample_rate)
+        sound = from_array(value, sample_rate)
+        _require_resampling(sound.sample_rate, wanted)
         state = blake2b(str(sound.sample_rate).encode(), digest_size=DIGEST_SIZE, person=_DIGEST)
         state.update(sound.samples.data)
         return Item((Part(Modality.AUDIO, AudioSource(sound, 0.0, sound.seconds), state.digest()),))
     source = find_source(value, policy, "audio")
     if source is None:
+        hint = "; samples come as an array: numpy.asarray(x)" if isinstance(value, list) else ""
         raise InvalidInputError(
-            f"a recording is a path, a URL, bytes, a file object or an array, not {type(value).__name__}"
+            f"a recording is a path, a URL, bytes, a file object or an array, not {type(value).__name__}{hint}"
         )
-    digest = source.digest(_DIGEST, policy.max_bytes)
-    return Item((Part(Modality.AUDIO, AudioSource(source, 0.0, _seconds_of(source)), digest),))
+    with _opened(source) as file:
+        check_complete(source)
+        _require_resampling(int(file.samplerate), wanted)
+        seconds = float(file.frames / file.samplerate)
+    digest = source.digest(_DIGEST, policy)
+    return Item((Part(Modality.AUDIO, AudioSource(source, 0.0, seconds), digest),))
 
 
-def _seconds_of(source: Source) -> float:
-    """The length of a file by its header, once that was found sound."""
+def split_audio(item: Item, seconds: float) -> list[Item]:
+    """A one-part audio item as consecutive stretches of at most `seconds`, nothing left out.
+
+    What an encoder's `split` returns. The stretches have digests of their own.
+    """
+    part = item.parts[0]
+    sound: AudioSource = part.payload
+    pieces: list[Item] = []
+    for number in range(max(1, -int(-sound.seconds // seconds))):
+        piece = sound.stretch(number * seconds, (number + 1) * seconds)
+        if pieces and piece.seconds * 1e6 < 1:  # what rounding left over is no sample
+            break
+        name = f"{piece.start!r}:{piece.end!r}".encode()
+        digest = blake2b(part.digest + name, digest_size=DIGEST_SIZE, person=_DIGEST).digest()
+        pieces.append(replace(item, parts=(replace(part, payload=piece, digest=digest),)))
+    return pieces
+
+
+def _require_resampling(rate: int, wanted: int | None) -> None:
+    """Find out that soxr is missing before, and not while, a batch is decoded."""
+    if wanted is not None and rate != wanted:
+        require("soxr", "audio")
+
+
+def _pair(value: Any, sample_rate: Any) -> tuple[Any, Any]:
+    """The two halves of `(samples, rate)`."""
+    if is_number(value) and isinstance(sample_rate, np.ndarray):
+        raise InvalidInputError("a pair is (samples, rate), not (rate, samples)")
+    if isinstance(value, list):
+        value = np.asarray(value)
+    if not isinstance(value, np.ndarray):
+        raise InvalidInputError("a pair is (samples, rate); files know their own rate")
+    return value, sample_rate
+
+
+@contextmanager
+def _opened(source: Source) -> Iterator[SoundFile]:
+    """The sound file of a source, its header found acceptable; what goes wrong inside is a bad input."""
+    require("soundfile", "audio")
     import soundfile
 
     with source.open() as file:
         try:
-            with soundfile.SoundFile(file) as sound:
-                _check_form(sound.samplerate, sound.channels, sound.frames, source.name)
-                return float(sound.frames / sound.samplerate)
+            # Without a name to look at, soundfile goes by the content and not by the suffix.
+            with soundfile.SoundFile(_Nameless(file)) as sound:
+                if sound.frames >= _NO_LENGTH:
+                    raise InvalidInputError(f"{source.name} does not say how long it is; write it anew with its length")
+                check_form(sound.samplerate, sound.channels, sound.frames, source.name)
+                yield sound
         except soundfile.SoundFileError as error:
-            raise InvalidInputError(f"{source.name} is not a sound file in a known format ({error})") from None
+            reason = getattr(error, "error_string", error)  # without the name of the file object
+            raise InvalidInputError(
+                f"{source.name} is no sound file in a known format, or a damaged one ({reason})"
+            ) from None
 
 
-def _read(source: Source, start: float, end: float) -> Waveform:
-    import soundfile
-
-    with source.open() as file:
-        try:
-            with soundfile.SoundFile(file) as sound:
-                rate = int(sound.samplerate)
-                _check_form(rate, sound.channels, sound.frames, source.name)
-                if start > 0:
-                    sound.seek(round(start * rate))
-                frames = sound.read(round((end - start) * rate), dtype="float32", always_2d=True)
-        except soundfile.SoundFileError as error:
-            raise InvalidInputError(f"{source.name} is a damaged sound file ({error})") from None
-    if len(frames) == 0:
-        raise InvalidInputError(f"{source.name} is a damaged sound file: it holds no samples")
-    return _mono(frames, rate)
+def _read(source: Source, start: float, end: float, sample_rate: int | None) -> Waveform:
+    with _opened(source) as sound:
+        rate = int(sound.samplerate)
+        first, last = round(start * rate), min(round(end * rate), int(sound.frames))
+        if last <= first:
+            raise InvalidInputError("the stretch of sound is empty")
+        if first > 0:
+            sound.seek(first)
+        wanted = rate if sample_rate is None else sample_rate
+        return Waveform(resampled(_blocks(sound, last - first, source.name), rate, wanted), wanted)
 
 
-def _from_array(array: Any, sample_rate: Any) -> Waveform:
-    if not _is_rate(sample_rate):
-        raise InvalidInputError(f"a sample rate is a positive number of Hz, not {sample_rate!r}")
-    if array.ndim == 2 and array.shape[0] <= MAX_CHANNELS < array.shape[1]:
-        raise InvalidInputError(f"the array has its channels first, {array.shape}; pass array.T")
-    if array.ndim not in {1, 2}:
-        raise InvalidInputError(f"sound is an array (frames,) or (frames, channels), not {array.shape}")
-    channels = 1 if array.ndim == 1 else array.shape[1]
-    _check_form(int(sample_rate), channels, len(array), "the array")
-    return _mono(_to_floats(array.reshape(len(array), channels)), int(sample_rate))
+def _blocks(sound: SoundFile, frames: int, name: str) -> Iterator[Samples]:
+    """The next frames of a file, mono, a block at a time."""
+    left = frames
+    while left > 0:
+        block = sound.read(min(_BLOCK, left), dtype="float32", always_2d=True)
+        if len(block) == 0:
+            break
+        left -= len(block)
+        yield to_mono(block, name)
+    if left == frames or left > _MISSING_SECONDS * sound.samplerate:
+        raise InvalidInputError(
+            f"{name} is a damaged sound file: it ends {left / sound.samplerate:.3g} s before its end"
+        )
 
 
-def _to_floats(array: Any) -> Samples:
-    """Samples from -1 to 1: integers by their range, floats as they are."""
-    kind = array.dtype
-    if np.issubdtype(kind, np.floating):
-        return np.asarray(array, np.float32)
-    if kind == np.uint8:
-        return np.asarray((array.astype(np.float32) - 128) / 128, np.float32)
-    if kind in (np.dtype(np.int16), np.dtype(np.int32)):
-        return np.asarray(array / -float(np.iinfo(kind).min), np.float32)
-    raise InvalidInputError(f"sound is an array of floats, int16, int32 or uint8, not of {kind}")
+class _Nameless:
+    """A file that soundfile cannot ask for its name."""
 
-
-def _mono(frames: Samples, sample_rate: int) -> Waveform:
-    samples = frames[:, 0] if frames.shape[1] == 1 else frames.mean(axis=1)
-    if not np.isfinite(samples).all():
-        raise InvalidInputError("the sound holds samples that are not finite")
-    return Waveform(np.ascontiguousarray(samples, np.float32), sample_rate)
-
-
-def _check_form(rate: int, channels: int, frames: int, name: str) -> None:
-    if not MIN_RATE <= rate <= MAX_RATE:
-        raise InvalidInputError(f"{name} has a sample rate of {rate} Hz; {MIN_RATE} to {MAX_RATE} are taken")
-    if channels > MAX_CHANNELS:
-        raise InvalidInputError(f"{name} has {channels} channels; mix them down to at most {MAX_CHANNELS} first")
-    if frames <= 0:
-        raise InvalidInputError(f"{name} holds no samples")
-    if frames / rate > MAX_SECONDS:
-        raise InvalidInputError(f"{name} lasts {frames / rate:.0f} s; at most {MAX_SECONDS:.0f} are decoded")
-
-
-def _is_rate(value: Any) -> bool:
-    return isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool) and bool(value > 0)
-
-
-def _is_array(value: Any) -> bool:
-    if isinstance(value, np.ndarray):
-        return True
-    return isinstance(value, list) and bool(value) and isinstance(value[0], float | int | list)
+    def __init__(self, file: Any) -> None:
+        self.read, self.readinto, self.seek, self.tell = file.read, file.readinto, file.seek, file.tell

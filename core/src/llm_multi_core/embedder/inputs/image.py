@@ -59,18 +59,21 @@ class ImageSource:
             InvalidInputError: if it is not an image, is damaged, or has too many pixels.
         """
         with _opened(self.source) as image:
+            scale = 1
             if shortest_side is not None and image.format in _JPEG:
                 scale = _reduction(image.size, shortest_side)
-                if scale > 1:
-                    image.draft(None, (image.width // scale, image.height // scale))  # type: ignore[no-untyped-call]
-            return to_rgb(image)
+            if scale == 1:
+                return to_rgb(image)
+            size = _reduced(image.size, scale)
+            image.draft(None, (image.width // scale, image.height // scale))
+            # The decoder rounds up. A last row that is mostly padding would stretch all others.
+            return to_rgb(image if image.size == size else image.crop((0, 0, *size)))
 
     def decoded_size(self, shortest_side: int | None = None) -> tuple[int, int]:
         """The size that `decode` will give, before any rotation."""
         if shortest_side is None or self.format not in _JPEG:
             return self.size
-        scale = _reduction(self.size, shortest_side)
-        return -(-self.size[0] // scale), -(-self.size[1] // scale)
+        return _reduced(self.size, _reduction(self.size, shortest_side))
 
     def read(self) -> bytes:
         """The file as it is, for a provider that decodes it itself."""
@@ -188,5 +191,10 @@ def _picture_item(picture: Image) -> Item:
 
 def _reduction(size: tuple[int, int], shortest_side: int) -> int:
     """The largest of the JPEG decoder's reductions that leaves enough: 8, 4, 2 or 1."""
-    wanted = shortest_side * REDUCING_GAP
-    return next((scale for scale in (8, 4, 2) if -(-min(size) // scale) >= wanted and min(size) >= scale), 1)
+    wanted = max(1, shortest_side * REDUCING_GAP)
+    return next((scale for scale in (8, 4, 2) if min(_reduced(size, scale)) >= wanted and min(size) >= scale), 1)
+
+
+def _reduced(size: tuple[int, int], scale: int) -> tuple[int, int]:
+    """The nearest whole size, so that the picture is stretched by half a pixel of the result at most."""
+    return (size[0] + scale // 2) // scale, (size[1] + scale // 2) // scale

@@ -15,7 +15,6 @@ from inspect import iscoroutine
 from pathlib import Path
 from typing import Any, BinaryIO
 from urllib.parse import unquote_to_bytes, urlsplit
-from urllib.request import url2pathname
 
 from llm_multi_core.embedder.errors import InvalidInputError
 from llm_multi_core.embedder.items import DIGEST_SIZE
@@ -187,6 +186,8 @@ def _path_of_url(url: str) -> str:
         raise InvalidInputError("the file: URL is malformed") from None
     if parts.netloc not in {"", "localhost"}:
         raise InvalidInputError("a file: URL that names a host is not read")
+    from urllib.request import url2pathname  # it brings http, email and ssl along
+
     return url2pathname(parts.path)
 
 

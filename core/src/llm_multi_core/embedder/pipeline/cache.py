@@ -7,14 +7,19 @@ one cache serves any number of embedders, models and roles without mixing them.
 from __future__ import annotations
 
 import threading
+import weakref
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from hashlib import blake2b
 from typing import Protocol, runtime_checkable
 
+import numpy as np
+
 from llm_multi_core.embedder.errors import InvalidOptionError
 from llm_multi_core.embedder.items import Item, Task
+from llm_multi_core.embedder.pipeline.runtime import runtime
 from llm_multi_core.embedder.rows import Rows
+from llm_multi_core.embedder.spaces import Space
 
 
 @runtime_checkable
@@ -51,6 +56,7 @@ class MemoryCache:
         self._entries: OrderedDict[bytes, Rows] = OrderedDict()
         self._bytes = 0
         self._lock = threading.Lock()
+        _caches.add(self)
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -78,6 +84,30 @@ class MemoryCache:
         return MemoryCache, (self.max_bytes,)
 
 
+def look_up(cache: VectorCache, keys: Sequence[bytes], space: Space) -> list[Rows | None]:
+    """For each key what the cache has; rows that cannot be an encoder's of `space` are as good as none.
+
+    Raises:
+        InvalidOptionError: if the cache does not do what a cache does.
+    """
+    answers, name = list(cache.get_many(keys)), type(cache).__name__
+    if len(answers) != len(keys):
+        raise InvalidOptionError(f"cache {name} gave {len(answers)} answers for {len(keys)} keys")
+    for rows in answers:
+        if rows is not None and not isinstance(rows, Rows):
+            raise InvalidOptionError(f"cache {name} gave {type(rows).__name__}, not Rows")
+    fitting = [
+        place for place, rows in enumerate(answers) if rows is not None and rows.fits(1, space.dimension, space.output)
+    ]
+    found: list[Rows | None] = [None] * len(answers)
+    if fitting:
+        joined = Rows.concat([rows for place in fitting if (rows := answers[place]) is not None])
+        sound = joined.check(len(fitting), space.dimension, space.output) & joined.nonzero()
+        for place in (fitting[position] for position in np.flatnonzero(sound)):
+            found[place] = answers[place]
+    return found
+
+
 class CacheKeys:
     """Makes the keys of one encoder and task.
 
@@ -95,3 +125,15 @@ class CacheKeys:
         state.update(treatment.encode())
         state.update(item.digest)
         return state.digest()
+
+
+_caches: weakref.WeakSet[MemoryCache] = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    # Another thread of the parent may have held a lock; it does not exist in the child.
+    for cache in _caches:
+        cache._lock = threading.Lock()
+
+
+runtime.on_fork(_after_fork)

@@ -13,11 +13,34 @@ from llm_multi_core.embedder.inputs.image import ImageSource
 from llm_multi_core.embedder.items import Item
 from llm_multi_core.embedder.pipeline.runtime import runtime
 
+MAX_DECODED_BYTES = 512 * 1024 * 1024
+"""How much a batch may take once it is decoded; batches of larger media are halved."""
+
+_PIXEL_BYTES = 4  # Pillow keeps RGB in four bytes
+_SAMPLE_BYTES = 4
+_UNKNOWN_RATE = 48_000
+
+
+def decoded_bytes(items: Sequence[Item], intake: Intake) -> int:
+    """About how much memory the media of items will take once it is decoded."""
+    total = 0
+    for item in items:
+        for part in item.parts:
+            if isinstance(part.payload, ImageSource):
+                width, height = part.payload.decoded_size(intake.image_side)
+                total += width * height * _PIXEL_BYTES
+            elif isinstance(part.payload, AudioSource):
+                total += int(part.payload.seconds * (intake.sample_rate or _UNKNOWN_RATE)) * _SAMPLE_BYTES
+    return total
+
 
 def decode_items(items: Sequence[Item], intake: Intake) -> tuple[list[Item], dict[int, Exception]]:
     """The items with their media decoded, and the errors of those that could not be, by place.
 
     An item with an error comes back as it was.
+
+    Raises:
+        MemoryError: if they do not fit into memory together; fewer may.
     """
     waiting = {
         (place, number): runtime.submit_decoding(_decode, part.payload, intake)
@@ -27,8 +50,12 @@ def decode_items(items: Sequence[Item], intake: Intake) -> tuple[list[Item], dic
     }
     decoded: dict[tuple[int, int], Any] = {}
     errors: dict[int, Exception] = {}
-    for where, future in waiting.items():
-        _collect(where, future, decoded, errors)
+    try:
+        for where, future in waiting.items():
+            _collect(where, future, decoded, errors)
+    finally:
+        for future in waiting.values():
+            future.cancel()  # those that nobody waits for any more
     if not waiting:
         return list(items), errors
     return [_with_payloads(item, place, decoded) for place, item in enumerate(items)], errors
@@ -42,6 +69,8 @@ def _collect(
 ) -> None:
     try:
         decoded[where] = future.result()
+    except MemoryError:
+        raise
     except Exception as error:  # noqa: BLE001 - it becomes the failure of its item
         errors.setdefault(where[0], error)
 
@@ -53,6 +82,8 @@ def _decode(payload: ImageSource | AudioSource, intake: Intake) -> Any:
 
 
 def _with_payloads(item: Item, place: int, decoded: dict[tuple[int, int], Any]) -> Item:
+    if (place, 0) not in decoded and len(item.parts) == 1:
+        return item
     parts = tuple(
         replace(part, payload=decoded[place, number]) if (place, number) in decoded else part
         for number, part in enumerate(item.parts)

@@ -11,11 +11,11 @@ import asyncio
 import random
 from collections import deque
 from concurrent.futures import wait
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from llm_multi_core.embedder.encoders import Encoder, HostedEncoder, LocalEncoder, Reply, Verdict
 from llm_multi_core.embedder.errors import InvalidOutputError
-from llm_multi_core.embedder.pipeline.decode import decode_items
+from llm_multi_core.embedder.pipeline.decode import MAX_DECODED_BYTES, decode_items, decoded_bytes
 from llm_multi_core.embedder.pipeline.plan import Batch
 from llm_multi_core.embedder.pipeline.pool import pool
 from llm_multi_core.embedder.pipeline.runtime import runtime
@@ -28,6 +28,14 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.5, 20.0
 """Seconds before the second attempt, doubled for each further one up to the second figure."""
 
 Prepared: TypeAlias = tuple[Batch, Any]
+
+
+class Decoded(NamedTuple):
+    """A batch, the arguments of `prepare` for it, and by place the errors of items that cannot be decoded."""
+
+    batch: Batch
+    arguments: tuple[Any, ...]
+    errors: dict[int, Exception]
 
 
 def run_window(window: Window) -> Rows:
@@ -88,18 +96,21 @@ def _run_local(window: Window, encoder: Encoder) -> None:
 def _next_prepared(window: Window, encoder: LocalEncoder, queue: deque[Batch]) -> Prepared | None:
     while queue:
         batch = queue.popleft()
-        if window.too_large(batch):
+        if window.too_large(batch) or _too_much_to_decode(window, batch):
             queue.extendleft(reversed(batch.halve()))
             continue
         try:
-            if window.intake is None:
-                return batch, encoder.prepare(*_arguments(window, batch))
             decoded = _decode(window, batch)
-            if decoded is not None:
-                batch, arguments = decoded
-                return batch, encoder.prepare(*arguments)
         except Exception as error:  # noqa: BLE001 - the encoder's verdict decides
             _recover(window, encoder, queue, batch, error)
+            continue
+        readable = _without_unreadable(window, decoded)
+        if readable is None:
+            continue
+        try:
+            return readable.batch, encoder.prepare(*readable.arguments)
+        except Exception as error:  # noqa: BLE001 - the encoder's verdict decides
+            _recover(window, encoder, queue, readable.batch, error)
     return None
 
 
@@ -108,20 +119,31 @@ def _arguments(window: Window, batch: Batch) -> tuple[Any, ...]:
     return (items, window.task) if state is None else (items, window.task, state)
 
 
-def _decode(window: Window, batch: Batch) -> tuple[Batch, tuple[Any, ...]] | None:
-    """What can be decoded of a batch, as arguments of `prepare`; items that cannot be fail."""
-    assert window.intake is not None  # noqa: S101 - asked for only then
+def _too_much_to_decode(window: Window, batch: Batch) -> bool:
+    if window.intake is None or len(batch.atoms) == 1:
+        return False
+    return decoded_bytes(window.content(batch)[0], window.intake) > MAX_DECODED_BYTES
+
+
+def _decode(window: Window, batch: Batch) -> Decoded:
     items, *rest = _arguments(window, batch)
+    if window.intake is None:
+        return Decoded(batch, (items, *rest), {})
     decoded, errors = decode_items(items, window.intake)
-    if not errors:
-        return batch, (decoded, *rest)
-    kept = window.drop(batch, errors)
+    return Decoded(batch, (decoded, *rest), errors)
+
+
+def _without_unreadable(window: Window, decoded: Decoded) -> Decoded | None:
+    """What could be decoded; the items that could not be fail, each for its own reason."""
+    if not decoded.errors:
+        return decoded
+    batch, (items, *_) = decoded.batch, decoded.arguments
+    kept = window.drop(batch, decoded.errors)
     if kept is None:
         return None
-    left = set(kept.members)
-    decoded = [item for member, item in zip(batch.members, decoded, strict=True) if member in left]
+    by_member = dict(zip(batch.members, items, strict=True))
     _, *rest = _arguments(window, kept)
-    return kept, (decoded, *rest)
+    return Decoded(kept, ([by_member[member] for member in kept.members], *rest), {})
 
 
 def _accept(window: Window, encoder: Encoder, queue: deque[Batch], batch: Batch, output: Any) -> None:
@@ -167,18 +189,9 @@ async def _request(window: Window, encoder: HostedEncoder, batch: Batch, gate: a
     for attempt in range(1, MAX_ATTEMPTS + 1):
         if window.cancelled:
             return
-        try:
-            async with gate:
-                reply = await _send(window, encoder, batch)
-        except Exception as raised:  # noqa: BLE001 - the encoder's verdict decides
-            error = raised
-        else:
-            try:
-                return _take(window, batch, reply)
-            except InvalidOutputError as raised:
-                if raised.indices:  # explained already: the call wants the first failure raised
-                    raise
-                error = raised
+        error = await _attempt(window, encoder, batch, gate)
+        if error is None:
+            return
         verdict = _classify(encoder, error)
         if verdict.action == "fatal":
             window.abort(batch, error)
@@ -187,10 +200,27 @@ async def _request(window: Window, encoder: HostedEncoder, batch: Batch, gate: a
             await asyncio.sleep(_pause(attempt) if verdict.after is None else verdict.after)
             continue
         if verdict.action == "retry" or len(batch.atoms) == 1:
-            return window.give_up(batch, error)
+            window.give_up(batch, error)
+            return
         for half in batch.halve():
             await _request(window, encoder, half, gate)
-        return None
+        return
+
+
+async def _attempt(window: Window, encoder: HostedEncoder, batch: Batch, gate: asyncio.Semaphore) -> Exception | None:
+    """Send a batch once; the error that the encoder's verdict is to decide about, if there is one."""
+    try:
+        async with gate:
+            reply = await _send(window, encoder, batch)
+    except Exception as error:  # noqa: BLE001 - whatever an SDK raises
+        return error
+    window.report.billed_units += reply.usage.units
+    try:
+        window.accept(batch, reply.rows)
+    except InvalidOutputError as error:
+        if error.indices:  # explained already: the call wants the first failure raised
+            raise
+        return error
     return None
 
 
@@ -203,18 +233,13 @@ async def _send(window: Window, encoder: HostedEncoder, batch: Batch) -> Reply:
         if task is None or task.cancelling():
             raise
         raise RuntimeError("the client cancelled its own request") from None
-    except Exception:
+    except (Exception, GeneratorExit):
         raise
-    except BaseException as error:  # noqa: BLE001 - SystemExit would end the loop that all hosted calls share
+    except BaseException as error:  # SystemExit would end the loop that all hosted calls share
         raise RuntimeError(f"{type(error).__name__}: {error}") from error
     if not isinstance(reply, Reply):
         raise InvalidOutputError(f"request returned {type(reply).__name__}, not Reply")
     return reply
-
-
-def _take(window: Window, batch: Batch, reply: Reply) -> None:
-    window.report.billed_units += reply.usage.units
-    window.accept(batch, reply.rows)
 
 
 def _pause(attempt: int) -> float:

@@ -49,7 +49,7 @@ class Report:
         cache_hits: distinct inputs answered by the cache.
         units: tokens (or the encoder's other unit) that were encoded, after truncation.
         exact: whether `units` was counted with the model's own tokenizer.
-        requests: batches run, or requests sent.
+        requests: batches or requests that gave rows.
         retries: requests that were sent again.
         truncations: the inputs that were cut.
         failures: the inputs that have no vector, in order of index.

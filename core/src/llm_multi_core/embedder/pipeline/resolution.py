@@ -47,28 +47,23 @@ def resolve(settings: EmbedderSettings, modality: Modality) -> Resolved:
         if cuttable and description.sliceable and not settings.offer.spec.hosted:
             return Resolved(handle, description, description.space.cut(wanted), wanted)
         own = pool.acquire(settings.offer, settings.encoder_config(wanted))
+        reason = f"{handle.name} gives {native} dimensions and cannot give {wanted}"
         try:
             described = own.describe()
             if described.space.dimension == wanted:
                 pool.release(handle)
                 return Resolved(own, described, described.space, None)
-        except UnsupportedDimensionsError:
-            if not cuttable:
-                raise
+        except UnsupportedDimensionsError as error:
+            reason = str(error)
         except BaseException:
             pool.release(own)
             raise
         pool.release(own)
         if cuttable:
             return Resolved(handle, description, description.space.cut(wanted), wanted)
-        raise UnsupportedDimensionsError(
-            f"{handle.name} gives {native} dimensions and cannot give {wanted}"
-            + (
-                "; it is not known to be a Matryoshka model: pass force_dimensions=True to cut all the same"
-                if wanted < native
-                else ""
-            )
-        )
+        if wanted < native:
+            reason += "; it is not known to be a Matryoshka model: pass force_dimensions=True to cut all the same"
+        raise UnsupportedDimensionsError(reason)
     except BaseException:
         pool.release(handle)
         raise

@@ -46,7 +46,7 @@ def open_call(
     Raises:
         InvalidOptionError: for a role, instruction or `on_error` that does not exist here.
     """
-    if on_error not in ("raise", "collect"):  # noqa: PLR6201 - of a set, it would have to be hashable
+    if on_error not in ("raise", "collect"):  # no set, since it may not be hashable
         raise InvalidOptionError(f"on_error={on_error!r} is neither 'raise' nor 'collect'")
     started = time.perf_counter()
     label = f"{settings.offer.spec.name} {modality}"

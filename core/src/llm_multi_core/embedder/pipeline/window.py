@@ -19,12 +19,12 @@ from llm_multi_core.embedder.errors import (
     EncoderMemoryError,
     EncodingError,
     InvalidInputError,
-    InvalidOptionError,
     InvalidOutputError,
     TruncationError,
 )
 from llm_multi_core.embedder.items import Item, Task
-from llm_multi_core.embedder.pipeline.cache import CacheKeys, VectorCache
+from llm_multi_core.embedder.pipeline.cache import CacheKeys, VectorCache, look_up
+from llm_multi_core.embedder.pipeline.measuring import NOTHING, join_measures, measure_items, split_item
 from llm_multi_core.embedder.pipeline.plan import Batch, plan_batches
 from llm_multi_core.embedder.pipeline.pool import EncoderHandle
 from llm_multi_core.embedder.pipeline.progress import Progress, silent
@@ -185,15 +185,13 @@ class Window:
             batch: the batch.
             errors: by the member's place in the batch. What must stay together with it fails as well.
         """
-        members, kept = batch.members, []
+        members = batch.members
         by_member = {members[place]: error for place, error in errors.items()}
-        for atom in batch.atoms:
-            error = next((by_member[member] for member in atom if member in by_member), None)
-            if error is None:
-                kept.append(atom)
-            else:
-                self.give_up(Batch((atom,), 0), error)
-        return Batch(tuple(kept), batch.cost * len(kept) // len(batch.atoms)) if kept else None
+        bad = {atom for atom in batch.atoms if any(member in by_member for member in atom)}
+        for atom in sorted(bad):  # so that the first input is the one that a call raises for
+            self.give_up(Batch((atom,), 0), next(by_member[member] for member in atom if member in by_member))
+        kept = tuple(atom for atom in batch.atoms if atom not in bad)
+        return Batch(kept, batch.cost * len(kept) // len(batch.atoms)) if kept else None
 
     def abort(self, batch: Batch, error: BaseException) -> NoReturn:
         """Raise an error that no smaller batch would cure."""
@@ -261,21 +259,11 @@ class Window:
         return [entry for entry in wanted if entry not in self._cached]
 
     def _kept_rows(self, cache: VectorCache, keys: CacheKeys, entries: list[int], treatment: str) -> dict[int, Rows]:
-        """What the cache has for entries; rows that cannot be right are as good as none."""
-        answers = cache.get_many([keys.key(self._entries[entry], treatment) for entry in entries])
-        name = type(cache).__name__
-        if len(answers) != len(entries):
-            raise InvalidOptionError(f"cache {name} gave {len(answers)} answers for {len(entries)} keys")
-        kept = {entry: rows for entry, rows in zip(entries, answers, strict=True) if rows is not None}
-        if strange := next((rows for rows in kept.values() if not isinstance(rows, Rows)), None):
-            raise InvalidOptionError(f"cache {name} gave {type(strange).__name__}, not Rows")
-        space = self._description.space
-        kept = {entry: rows for entry, rows in kept.items() if rows.fits(1, space.dimension, space.output)}
-        if not kept:
-            return kept
-        joined = Rows.concat(list(kept.values()))
-        sound = joined.check(len(kept), space.dimension, space.output) & joined.nonzero()
-        return {entry: rows for (entry, rows), good in zip(kept.items(), sound, strict=True) if good}
+        """What the cache has for entries."""
+        found = look_up(
+            cache, [keys.key(self._entries[entry], treatment) for entry in entries], self._description.space
+        )
+        return {entry: rows for entry, rows in zip(entries, found, strict=True) if rows is not None}
 
     def _measure_and_plan(self, pending: list[int]) -> None:
         encoder, call, limits = self.handle.load(), self._call, self._description.limits
@@ -309,49 +297,38 @@ class Window:
 
     def _measure(self, encoder: Encoder, entries: list[int]) -> tuple[list[int], Measure]:
         """Entries with their sizes; those that cannot be measured fail, each by itself."""
+        items = [self._entries[entry] for entry in entries]
         try:
-            return entries, self._measured(encoder, [self._entries[entry] for entry in entries])
+            return entries, measure_items(encoder, self.handle.name, items, self._call.task)
         except Exception as error:
             if isinstance(error, EmbedderError) and not isinstance(error, InvalidInputError):
                 raise
             if len(entries) == 1:
                 self._fail_entry(entries[0], self._explain(error, entries))
                 self._advance(entries)
-                return [], Measure([], state=[])
+                return [], NOTHING
         middle = len(entries) // 2
-        (left, of_left), (right, of_right) = (
-            self._measure(encoder, half) for half in (entries[:middle], entries[middle:])
-        )
-        parts = [part for part in (of_left, of_right) if part.units]
-        states = [part.state for part in parts if part.state is not None]
-        return left + right, Measure(
-            [count for part in parts for count in part.units],
-            exact=all(part.exact for part in parts),
-            state=[state for known in states for state in known] if len(states) == len(parts) else None,
-        )
-
-    def _measured(self, encoder: Encoder, items: list[Item]) -> Measure:
-        measure = encoder.measure(items, self._call.task)
-        for what, answers in (("", measure.units), (" states", measure.state)):
-            if answers is not None and len(answers) != len(items):
-                raise InvalidOutputError(f"{self.handle.name} measured {len(answers)}{what} of {len(items)} items")
-        return measure
+        left, of_left = self._measure(encoder, entries[:middle])
+        right, of_right = self._measure(encoder, entries[middle:])
+        return left + right, join_measures([of_left, of_right])
 
     def _treat_long(self, encoder: Encoder, long: list[int], bound: int) -> None:
         """Apply the truncation policy to the pieces at `long`."""
-        policy = self._call.truncation
+        policy, task, limits = self._call.truncation, self._call.task, self._description.limits
         replaced: dict[int, tuple[list[Item], Measure]] = {}
         for place in long:
             entry, count = self._owner[place], self._weight[place]
             try:
                 if policy == "error":
-                    raise self._too_long(count, bound)
-                if policy == "mean":
-                    replaced[place] = self._split(encoder, place, bound)
-                elif not self._description.limits.truncates:
-                    replaced[place] = self._split(encoder, place, bound, most=1)
+                    raise TruncationError(
+                        f"it has {count} {limits.unit}s and {self.handle.name} takes {bound}; shorten it, or choose "
+                        "truncation='warn', 'truncate' or 'mean'"
+                    )
+                if policy == "mean" or not limits.truncates:
+                    most = None if policy == "mean" else 1
+                    replaced[place] = split_item(encoder, self.handle.name, self._pieces[place], bound, task, most)
             except Exception as error:  # noqa: BLE001 - of the encoder's `split`, in any way it likes
-                replaced[place] = [], Measure([], state=[])
+                replaced[place] = [], NOTHING
                 self._fail_entry(entry, self._explain(error, [entry]))
                 self._advance([entry])
                 continue
@@ -360,23 +337,6 @@ class Window:
                 self._note_truncation(entry, count)
         if replaced:
             self._replace(replaced)
-
-    def _too_long(self, count: int, bound: int) -> TruncationError:
-        return TruncationError(
-            f"it has {count} {self._description.limits.unit}s and {self.handle.name} takes {bound}; shorten it, or "
-            "choose truncation='warn', 'truncate' or 'mean'"
-        )
-
-    def _split(self, encoder: Encoder, place: int, bound: int, most: int | None = None) -> tuple[list[Item], Measure]:
-        """The first `most` pieces that an over-long one is split into, with their sizes."""
-        pieces = encoder.split(self._pieces[place], bound, self._call.task)[:most]
-        if not pieces:
-            raise InvalidOutputError(f"{self.handle.name} split what is too long into nothing")
-        measure = self._measured(encoder, pieces)
-        if (longest := max(measure.units)) > bound:  # which the encoder would cut without a word
-            unit = self._description.limits.unit
-            raise InvalidOutputError(f"{self.handle.name} split into a piece of {longest} {unit}s, but takes {bound}")
-        return pieces, measure
 
     def _replace(self, replaced: Mapping[int, tuple[list[Item], Measure]]) -> None:
         """Put the new pieces at the end and drop the ones that they stand for."""

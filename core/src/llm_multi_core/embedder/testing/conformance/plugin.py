@@ -23,7 +23,6 @@ from llm_multi_core.embedder.host import Host
 from llm_multi_core.embedder.host.availability import missing_requirements
 from llm_multi_core.embedder.host.discovery import PluginFilter
 from llm_multi_core.embedder.host.hookspecs import ENTRY_POINT_GROUP, HOOK
-from llm_multi_core.embedder.settings import COMMON_SETTINGS
 from llm_multi_core.embedder.testing.conformance.standard import StandardTests
 from llm_multi_core.embedder.testing.conformance.watch import watch_io
 
@@ -127,12 +126,6 @@ class PluginConformance(StandardTests):
             for name, summary in summaries.items():
                 assert summary.strip(), f"{name} has no summary"
                 assert len(summary.splitlines()) == 1, f"the summary of {name} is not one line"
-
-    def test_options_hide_no_setting(self, specs: list[FrameworkSpec]) -> None:
-        """No option has the name of a setting that every embedder takes."""
-        for spec in specs:
-            hidden = [option.name for option in spec.options if option.name in COMMON_SETTINGS]
-            assert not hidden, f"{spec.name} hides the common settings {', '.join(hidden)}"
 
     def test_hosted_frameworks_find_their_key(self, specs: list[FrameworkSpec]) -> None:
         """A hosted framework names environment variables, or the provider's own chain."""

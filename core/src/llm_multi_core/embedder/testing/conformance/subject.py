@@ -16,6 +16,7 @@ from llm_multi_core.embedder.embedders import BaseEmbedder
 from llm_multi_core.embedder.encoders import Description, Encoder, HostedEncoder, LocalEncoder
 from llm_multi_core.embedder.inputs.text import text_item
 from llm_multi_core.embedder.items import Item, Role, Task
+from llm_multi_core.embedder.pipeline.decode import decode_items
 from llm_multi_core.embedder.pipeline.plan import plan_batches
 from llm_multi_core.embedder.pipeline.run import arun_windows, run_windows, warn_of_truncation
 from llm_multi_core.embedder.pipeline.runtime import runtime
@@ -94,6 +95,10 @@ class BareEncoder:
         if isinstance(self.encoder, HostedEncoder):
             return Rows.of(runtime.submit_io(self.encoder.request(batch, task)).result().rows)
         assert isinstance(self.encoder, LocalEncoder), f"{self.encoder} is neither a local nor a hosted encoder"
+        intake = self.encoder.describe().intake
+        if intake is not None:
+            batch, errors = decode_items(batch, intake)
+            assert not errors, f"samples that cannot be decoded: {errors}"
         kept = () if state is None else ([state[member] for member in members],)
         return Rows.of(runtime.submit_model(self.encoder.forward, self.encoder.prepare(batch, task, *kept)).result())
 
