@@ -1,0 +1,1 @@
+"""Image and text embeddings with open_clip, as a plugin of llm-multi-core."""
