@@ -1,0 +1,81 @@
+"""From the frames of a model to one vector: which layer, and how the frames are pooled. Pure functions."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from llm_multi_core.embedder import InvalidOptionError
+
+if TYPE_CHECKING:
+    import torch
+
+_MEAN = "mean"
+
+
+def chosen_layers(layer: int | str, layers: int) -> tuple[int, ...] | None:
+    """Which hidden states are averaged, as indices from 0; `None` stands for the model's output itself.
+
+    Hidden state 0 is what enters the first layer, number `n` what leaves the `n`-th. Where a model
+    normalises after its last layer (`do_stable_layer_norm`), only its output is normalised. The mean
+    over all is that of SUPERB (https://arxiv.org/abs/2105.01051) with equal weights.
+
+    Args:
+        layer: `"last"`, a number (negative ones count from the end), `"mean"`, or `"mean:4"` for the
+            last four.
+        layers: how many layers the model has.
+
+    Raises:
+        InvalidOptionError: for anything else, or a layer that the model lacks.
+    """
+    if layer == "last":
+        return None
+    states = layers + 1
+    if isinstance(layer, int):
+        if not -states <= layer < states:
+            raise InvalidOptionError(f"layer={layer} does not exist; the model has layers 0 to {layers}")
+        return (layer % states,)
+    if layer == _MEAN:
+        return tuple(range(states))
+    word, _, count = layer.partition(":")
+    if word != _MEAN or not count.isdecimal():
+        raise InvalidOptionError(f"layer={layer!r} is not 'last', a number, 'mean' or 'mean:4'")
+    if not 1 <= int(count) <= states:
+        raise InvalidOptionError(f"layer={layer!r}: the model has {states} hidden states")
+    return tuple(range(states - int(count), states))
+
+
+def frames_of(output: Any, layers: tuple[int, ...] | None) -> torch.Tensor:
+    """The frames `(n, t, d)` of a model's output, in float32.
+
+    Args:
+        output: what a transformers model returned, with `hidden_states` if `layers` are chosen.
+        layers: as `chosen_layers` gives them.
+    """
+    if layers is None:
+        frames: torch.Tensor = output.last_hidden_state
+        return frames.float()
+    total: torch.Tensor = output.hidden_states[layers[0]].float()
+    for number in layers[1:]:
+        total = total + output.hidden_states[number].float()
+    return total / len(layers)
+
+
+def pool_frames(frames: torch.Tensor, counts: torch.Tensor | None, pooling: str) -> torch.Tensor:
+    """One vector `(n, d)` from the frames `(n, t, d)` of each recording.
+
+    Args:
+        frames: frames, those of padding included.
+        counts: how many frames of each are of real sound `(n,)`; `None` if all are.
+        pooling: `"mean"`, `"max"` (the largest value of each component), or `"first"` (the first
+            frame, as the CLS token of text models).
+    """
+    import torch
+
+    if pooling == "first":
+        return frames[:, 0]
+    if counts is None:
+        return frames.mean(dim=1) if pooling == "mean" else frames.amax(dim=1)
+    padding = torch.arange(frames.shape[1], device=frames.device) >= counts[:, None]
+    if pooling == "max":
+        return frames.masked_fill(padding[:, :, None], -torch.inf).amax(dim=1)
+    return frames.masked_fill(padding[:, :, None], 0.0).sum(dim=1) / counts[:, None]

@@ -1,0 +1,297 @@
+"""The encoders of text: any text model of transformers, its tokens pooled to one vector."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from llm_multi_core.embedder import (
+    Description,
+    EncoderConfig,
+    FrameworkSpec,
+    InvalidOptionError,
+    Item,
+    Limits,
+    Measure,
+    ModelLoadError,
+    Role,
+    Space,
+    Task,
+    UnsupportedDimensionsError,
+)
+from llm_multi_core_torch import ModelFiles, TorchEncoder, cast_ahead, json_sha256, model_identity
+from llm_multi_core_transformers.checkpoints import label_of, load_part, load_weights
+from llm_multi_core_transformers.heads import Heads, build_heads
+from llm_multi_core_transformers.packaged import find_text_checkpoint
+from llm_multi_core_transformers.pooling import pool
+from llm_multi_core_transformers.prompts import SEARCH, CardPrompts, Prompts, card_prompts, choose_prompts
+from llm_multi_core_transformers.text_layout import TextLayout, read_text_layout
+from llm_multi_core_transformers.text_specs import HUGGINGFACE, MODERNBERT
+from llm_multi_core_transformers.tokens import Inputs, TextTokens, text_tokens
+
+if TYPE_CHECKING:
+    import torch
+
+CPU_LIMITS = Limits(items_per_batch=128, units_per_batch=2048, truncates=True)
+"""About what stays in a CPU core's cache."""
+GPU_LIMITS = replace(CPU_LIMITS, items_per_batch=512, units_per_batch=32_768)
+
+_MATRYOSHKA = frozenset({"nomic-ai/modernbert-embed-base", "lightonai/modernbert-embed-large"})
+"""By their cards, both down to 256 dimensions."""
+_PROBES = ("A probe", "A somewhat longer probe, of several words")
+"""What an engine sees of the texts to come."""
+_ROTARY_KEYS = ("rope_theta", "rope_parameters", "rope_scaling", "rotary_emb_base")
+_SIDELESS = frozenset({"xlnet"})
+
+
+@dataclass(frozen=True, slots=True)
+class TextBatch:
+    """A batch of texts, ready for the model."""
+
+    inputs: Inputs
+    prompt: str
+
+
+class HuggingFaceEncoder(TorchEncoder):
+    """Any text model that transformers' auto classes load."""
+
+    spec: ClassVar[FrameworkSpec] = HUGGINGFACE
+
+    def __init__(self, config: EncoderConfig) -> None:
+        super().__init__(config)
+        self._options: Mapping[str, Any] = self.spec.check_options(config.options)
+        self._model: Callable[..., Any] | None = None
+        self._heads: Heads | None = None
+        self._tokens: TextTokens | None = None
+        self._special_ids: frozenset[int] = frozenset()
+        self._accepted: frozenset[str] = frozenset()
+
+    # What its files say.
+
+    @cached_property
+    def _files(self) -> ModelFiles:
+        return find_text_checkpoint(self.config.model, self._options, [model.name for model in self.spec.models])
+
+    @cached_property
+    def _layout(self) -> TextLayout:
+        return read_text_layout(self._files, self._options)
+
+    @cached_property
+    def _prompts(self) -> Prompts:
+        return choose_prompts(self._layout.settings, self._options, self._card())
+
+    def _card(self) -> CardPrompts:
+        return card_prompts(self._files.label)
+
+    @cached_property
+    def _max_tokens(self) -> int | None:
+        chosen: int | None = self._options["max_length"]
+        limit = self._layout.position_limit
+        if chosen is None:
+            return self._layout.max_tokens
+        if chosen < 1:
+            raise InvalidOptionError(f"max_length={chosen} is not a positive number of tokens")
+        if limit is not None and chosen > limit:
+            raise InvalidOptionError(
+                f"max_length={chosen} is beyond model {self._files.label!r}, which has positions for {limit} tokens"
+            )
+        return chosen
+
+    @cached_property
+    def _dimension(self) -> int:
+        dimension = self._layout.dimension
+        if dimension is None:
+            from transformers import AutoConfig
+
+            width = getattr(load_part(AutoConfig, self._files, self._options), "hidden_size", None)
+            if not isinstance(width, int):
+                raise ModelLoadError(f"model {self._files.label!r} does not say how wide its hidden states are")
+            dimension = len(self._layout.modes) * width
+        return min(dimension, int(self._layout.settings.get("truncate_dim") or dimension))
+
+    def describe(self) -> Description:
+        """What the model's files say."""
+        dimension, wanted = self._dimension, self.config.dimensions
+        if wanted is not None and wanted != dimension:
+            raise UnsupportedDimensionsError(
+                f"model {self._files.label!r} gives {dimension} dimensions and cannot give {wanted} itself"
+            )
+        space = Space(
+            # The pooling that was chosen is part of the name, so that a choice of the default changes nothing.
+            name=model_identity(self._layout.identity),
+            dimension=dimension,
+            score="dot" if self._layout.settings.get("similarity_fn_name") in {"dot", "dot_score"} else "cosine",
+            label=label_of(self._files),
+        )
+        limits = GPU_LIMITS if self.on_gpu else CPU_LIMITS
+        accepts_empty = self._layout.adds_tokens or all(self._prompts.by_role.values())
+        return Description(
+            space=space,
+            limits=replace(limits, units_per_item=self._max_tokens, accepts_empty=accepts_empty),
+            native_dimension=dimension,
+            sliceable=self._layout.matryoshka or self._files.label.lower() in _MATRYOSHKA,
+            roles=self._prompts.distinguished,
+            instructions=True,
+        )
+
+    def identity(self) -> Mapping[str, str]:
+        """Engine and precision, prompts, truncation, padding and tokenisation."""
+        prompts = {str(role): self._prompts.by_role[role] for role in Role}
+        return {
+            **super().identity(),
+            "prompts": json.dumps(prompts, sort_keys=True),
+            "max_tokens": str(self._max_tokens),
+            "padding_side": str(self._options["padding_side"]),
+            "preprocessing": json_sha256([self._layout.preprocessing, self._layout.lowercase]),
+        }
+
+    # What it does.
+
+    def load_model(self) -> None:
+        """Load tokenizer, model and heads."""
+        from transformers import AutoTokenizer
+
+        tokenizer = load_part(AutoTokenizer, self._files, self._options)
+        tokenizer.padding_side = self._padding_side(tokenizer)
+        self._special_ids = frozenset(tokenizer.all_special_ids)
+        self._tokens = text_tokens(tokenizer, self._max_tokens)
+        model = self._load_backbone()
+        if getattr(model.config, "use_cache", False):
+            model.config.use_cache = False  # type: ignore[union-attr]
+        self._accepted = frozenset(inspect.signature(model.forward).parameters)
+        self._heads = build_heads(self._files, self._layout.heads)
+        self._heads.prepare(self.device, self.precision)
+        self._model = self._run_by_engine(model)
+
+    def _run_by_engine(self, model: torch.nn.Module) -> Callable[..., Any]:
+        if "attention" in self._layout.modes:  # only torch's own modules give it
+            cast_ahead(model, self.precision)
+            return model
+        return self.accelerate(model, self._accepted_tensors(self._text_tokens_or_fail.inputs(_PROBES)))
+
+    def _accepted_tensors(self, inputs: Inputs) -> dict[str, torch.Tensor]:
+        import torch
+
+        return {
+            name: torch.from_numpy(value).to(self.device) for name, value in inputs.items() if name in self._accepted
+        }
+
+    def _load_backbone(self) -> torch.nn.Module:
+        """The model, of an encoder-decoder only the encoder."""
+        from transformers import MODEL_FOR_TEXT_ENCODING_MAPPING, AutoConfig, AutoModel, AutoModelForTextEncoding
+
+        config = load_part(AutoConfig, self._files, self._options)
+        arguments: dict[str, Any] = {"attn_implementation": "eager"} if "attention" in self._layout.modes else {}
+        # The configuration of an encoder that was saved by itself (GTR) does not say that it is one.
+        encoder_known = type(config) in MODEL_FOR_TEXT_ENCODING_MAPPING
+        auto_class = AutoModelForTextEncoding if encoder_known else AutoModel
+        model = load_weights(
+            auto_class,
+            self._files,
+            self._options,
+            self.device,
+            self.precision,
+            cast=False,
+            config=config,
+            **arguments,
+        )
+        if getattr(config, "is_encoder_decoder", False) and not encoder_known:
+            encoder: torch.nn.Module = model.get_encoder()  # type: ignore[operator]
+            return encoder
+        return model
+
+    def _padding_side(self, tokenizer: Any) -> str:
+        """The side that changes no position: the right one, unless the model counts positions relatively.
+
+        transformers numbers positions from the left edge, padding included, so that a model with absolute
+        positions would see others after padding on the left (GPT-2).
+        """
+        if chosen := self._options["padding_side"]:
+            return str(chosen)
+        config = self._layout.config
+        relative = any(key in config for key in _ROTARY_KEYS) or config.get("model_type") in _SIDELESS
+        return str(tokenizer.padding_side) if relative else "right"
+
+    def unload(self) -> None:
+        """Drop the model and its tokenizer."""
+        self._model = self._heads = self._tokens = None
+
+    def measure(self, items: Sequence[Item], task: Task) -> Measure:
+        """Tokens, counted by the model's own tokenizer, with prompt and special tokens."""
+        return self._text_tokens.measure(self._texts(items, self._prompts.of(task)))
+
+    def split(self, item: Item, max_units: int, task: Task) -> list[Item]:
+        """Pieces that end at white space where possible."""
+        from llm_multi_core.embedder.inputs.text import text_item
+
+        pieces = self._text_tokens.split(item.text, max_units, self._prompts.of(task))
+        return [text_item(piece) for piece in pieces]
+
+    def prepare(self, items: Sequence[Item], task: Task, state: Sequence[Any] | None = None) -> TextBatch:
+        """Truncated and padded tokens."""
+        prompt = self._prompts.of(task)
+        return TextBatch(self._text_tokens.inputs(self._texts(items, prompt), state), prompt)
+
+    def compute(self, batch: TextBatch) -> torch.Tensor:
+        """The pooled vectors `(n, d)`."""
+        import torch
+
+        self.load()
+        assert self._model is not None and self._heads is not None  # noqa: S101, PT018 - load sets them or raises
+        weighing = {"output_attentions": True} if "attention" in self._layout.modes else {}
+        output = self._model(**self._accepted_tensors(batch.inputs), **weighing)
+        attentions = getattr(output, "attentions", None) or (None,)
+        include = self._layout.include_prompt
+        vectors = pool(
+            output.last_hidden_state,
+            torch.from_numpy(batch.inputs["attention_mask"]).to(output.last_hidden_state.device),
+            self._layout.modes,
+            attention=attentions[-1],
+            skipped=0 if include else self._text_tokens.prompt_length(batch.prompt, self._special_ids),
+        )
+        return self._heads(vectors)[:, : self._dimension]
+
+    def _texts(self, items: Sequence[Item], prompt: str) -> list[str]:
+        texts = [prompt + item.text for item in items]
+        return [text.lower() for text in texts] if self._layout.lowercase else texts
+
+    @property
+    def _text_tokens(self) -> TextTokens:
+        self.load()
+        return self._text_tokens_or_fail
+
+    @property
+    def _text_tokens_or_fail(self) -> TextTokens:
+        assert self._tokens is not None  # noqa: S101 - load sets it or raises
+        return self._tokens
+
+
+class ModernBertEncoder(HuggingFaceEncoder):
+    """ModernBERT models for retrieval.
+
+    Where neither the model's folder nor the user names prompts, and nothing else is known of the model,
+    the prefixes of modernbert-embed are put before texts; `prompts={}` turns that off.
+    """
+
+    spec: ClassVar[FrameworkSpec] = MODERNBERT
+
+    _WITHOUT_PREFIXES: ClassVar[frozenset[str]] = frozenset(
+        {"alibaba-nlp/gte-modernbert-base", "answerdotai/modernbert-base", "answerdotai/modernbert-large"}
+    )
+
+    @cached_property
+    def _layout(self) -> TextLayout:
+        layout = read_text_layout(self._files, self._options)
+        kind = layout.config.get("model_type")
+        if kind != "modernbert":
+            raise ModelLoadError(
+                f"model {self._files.label!r} is of type {kind!r}, not ModernBERT; use framework 'huggingface'"
+            )
+        return layout
+
+    def _card(self) -> CardPrompts:
+        return CardPrompts() if self._files.label.lower() in self._WITHOUT_PREFIXES else SEARCH

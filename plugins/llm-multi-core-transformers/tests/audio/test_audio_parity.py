@@ -1,0 +1,184 @@
+"""Vectors of sound equal those of transformers, whatever else is in the batch."""
+
+from __future__ import annotations
+
+import random
+
+import numpy as np
+import pytest
+
+from llm_multi_core.embedder import Task, create_audio_embedder
+
+SECONDS = (0.3, 20.0, 1.7, 1.7, 0.31, 4.2, 0.3, 2.0)
+"""Mixed lengths, two pairs of them equal."""
+
+MATRIX = [
+    ("wav2vec2", "wav2vec2"),
+    ("wav2vec2", "wav2vec2-layer"),
+    ("hubert", "hubert"),
+    ("wavlm", "wavlm"),
+    ("wavlm", "wavlm-layer"),
+    ("data2vec", "data2vec"),
+    pytest.param("wav2vec2", "wav2vec2-layer-plain", marks=pytest.mark.matrix),
+    pytest.param("wav2vec2", "wav2vec2-adapter", marks=pytest.mark.matrix),
+    pytest.param("wav2vec2", "unispeech", marks=pytest.mark.matrix),
+    pytest.param("wav2vec2", "unispeech-sat", marks=pytest.mark.matrix),
+    pytest.param("wav2vec2", "conformer", marks=pytest.mark.matrix),
+    pytest.param("hubert", "hubert-layer", marks=pytest.mark.matrix),
+    pytest.param("hubert", "hubert-batch-norm", marks=pytest.mark.matrix),
+]
+
+
+def waveform_reference(parts, sound, pool=lambda states: states.last_hidden_state.mean(1)):
+    """The vector of one sound alone, straight from the library."""
+    import torch
+
+    model, extractor = parts
+    inputs = extractor(sound, sampling_rate=16_000, return_tensors="pt")
+    with torch.inference_mode():
+        return pool(model(**inputs, output_hidden_states=True))[0].numpy()
+
+
+def whisper_frames(sound):
+    """Frames of a sound: hops of 160 samples, two of them a frame."""
+    hops = -(-len(sound) // 160)
+    return (hops - 1) // 2 + 1
+
+
+def whisper_reference(parts, sound, pool=lambda states, frames: states.last_hidden_state[:, :frames].mean(1)):
+    import torch
+
+    model, extractor = parts
+    inputs = extractor(sound, sampling_rate=16_000, return_tensors="pt")
+    with torch.inference_mode():
+        states = model.get_encoder()(inputs["input_features"], output_hidden_states=True)
+        return pool(states, whisper_frames(sound))[0].numpy()
+
+
+def assert_same(found, expected):
+    """Parity: cosine at least 0.9999, largest absolute error below 2e-5 of the largest component."""
+    found, expected = np.asarray(found), np.asarray(expected)
+    assert found.dtype == np.float32
+    assert found.shape == expected.shape
+    cosines = (found * expected).sum(1) / np.linalg.norm(found, axis=1) / np.linalg.norm(expected, axis=1)
+    assert cosines.min() >= 0.9999
+    assert np.abs(found - expected).max() < 2e-5 * max(1.0, np.abs(expected).max())
+
+
+def assert_told_apart(vectors):
+    """Some pair of different sounds lies below 0.99, so that parity says something."""
+    units = np.asarray(vectors) / np.linalg.norm(vectors, axis=1, keepdims=True)
+    assert (units @ units.T).min() < 0.99
+
+
+@pytest.mark.parametrize(("framework", "name"), MATRIX)
+def test_waveforms(framework, name, sound_model, library, make_sound):
+    folder = sound_model(name)
+    sounds = [make_sound(seconds, seed) for seed, seconds in enumerate(SECONDS)]
+    expected = np.stack([waveform_reference(library(folder), sound) for sound in sounds])
+    assert_told_apart(expected)
+    order = random.Random(5).sample(range(len(sounds)), len(sounds))
+    with create_audio_embedder(framework, model=folder, device="cpu", precision="float32", normalize=False) as embedder:
+        assert_same(embedder.embed_batch(sounds), expected)
+        assert_same(embedder.embed_batch([sounds[place] for place in order]), expected[order])
+        assert_same(np.stack([embedder.embed(sound) for sound in sounds[:4]]), expected[:4])
+
+
+@pytest.mark.parametrize("name", ["wav2vec2", "wav2vec2-layer", "hubert-layer", "wavlm-layer", "data2vec"])
+def test_short_beside_long(name, waveform_encoder, decoded, sound_model, library, make_sound):
+    """In one batch, which the pipeline would rather not make: 0.3 s beside 20 s."""
+    sounds = [make_sound(0.3, 1), make_sound(20, 2), make_sound(3.3, 4)]
+    expected = np.stack([waveform_reference(library(sound_model(name)), sound) for sound in sounds])
+    encoder = waveform_encoder(name)
+    batch = encoder.prepare([decoded(sound) for sound in sounds], Task())
+    assert len(batch) == (1 if name.endswith("layer") else 3)
+    assert_same(encoder.forward(batch), expected)
+
+
+def test_whisper(sound_model, library, make_sound):
+    folder = sound_model("whisper")
+    sounds = [make_sound(seconds, seed) for seed, seconds in enumerate((0.3, 1.0, 0.02, 0.5, 0.5, 0.987, 0.001))]
+    expected = np.stack([whisper_reference(library(folder), sound) for sound in sounds])
+    assert_told_apart(expected)
+    order = random.Random(5).sample(range(len(sounds)), len(sounds))
+    with create_audio_embedder("whisper", model=folder, device="cpu", precision="float32", normalize=False) as embedder:
+        assert_same(embedder.embed_batch(sounds), expected)
+        assert_same(embedder.embed_batch([sounds[place] for place in order]), expected[order])
+        assert_same(np.stack([embedder.embed(sound) for sound in sounds]), expected)
+
+
+CHOICES = [
+    ({"pooling": "max"}, lambda states, n: states.last_hidden_state[:, :n].amax(1)),
+    ({"pooling": "first"}, lambda states, n: states.last_hidden_state[:, 0]),
+    ({"layer": 0}, lambda states, n: states.hidden_states[0][:, :n].mean(1)),
+    ({"layer": -2, "pooling": "max"}, lambda states, n: states.hidden_states[1][:, :n].amax(1)),
+    ({"layer": "mean"}, lambda states, n: sum(states.hidden_states)[:, :n].mean(1) / 3),
+    ({"layer": "mean:2"}, lambda states, n: sum(states.hidden_states[1:])[:, :n].mean(1) / 2),
+]
+
+
+@pytest.mark.parametrize(("options", "pool"), CHOICES)
+def test_layers_and_poolings(options, pool, sound_model, library, make_sound):
+    """The same choices behind a mask, without one, and with Whisper's silence."""
+    sounds = [make_sound(seconds, seed) for seed, seconds in enumerate((0.3, 0.9, 0.9, 0.05))]
+    for framework, name in (("wav2vec2", "wav2vec2-layer"), ("data2vec", "data2vec"), ("whisper", "whisper")):
+        folder = sound_model(name)
+        parts = library(folder)
+        if framework == "whisper":
+            expected = [whisper_reference(parts, sound, pool) for sound in sounds]
+        else:
+            expected = [waveform_reference(parts, sound, lambda states: pool(states, None)) for sound in sounds]
+        with create_audio_embedder(
+            framework, model=folder, device="cpu", precision="float32", normalize=False, **options
+        ) as embedder:
+            assert_same(embedder.embed_batch(sounds), np.stack(expected))
+
+
+def test_file_of_another_rate(sound_model, library, make_sound, tmp_path):
+    """A stereo file at 44.1 kHz is mixed down and resampled to the model's rate."""
+    import soundfile
+    import soxr
+
+    left, right = make_sound(0.7, 1, 44_100), make_sound(0.7, 2, 44_100)
+    path = tmp_path / "sound.wav"
+    soundfile.write(path, np.stack([left, right], axis=1), 44_100, subtype="FLOAT")
+    mono = soxr.resample((left + right) / 2, 44_100, 16_000).astype(np.float32)
+    folder = sound_model("wav2vec2")
+    expected = waveform_reference(library(folder), mono)
+    with create_audio_embedder(
+        "wav2vec2", model=folder, device="cpu", precision="float32", normalize=False
+    ) as embedder:
+        assert_same(embedder.embed(path)[None], expected[None])
+
+
+def test_less_than_a_frame(sound_model, library, make_sound):
+    """What is shorter than one frame (400 samples) is followed by silence, after normalisation."""
+    sounds = [make_sound(0.005, 2), make_sound(0.01, 5), make_sound(0.4, 8)]
+    for name in ("wav2vec2", "wav2vec2-layer"):
+        folder = sound_model(name)
+        model, _ = library(folder)
+        expected = []
+        for sound in sounds:
+            values = np.pad((sound - sound.mean()) / np.sqrt(sound.var() + 1e-7), (0, max(0, 400 - len(sound))))
+            expected.append(waveform_reference((model, lambda values, **_: _tensors(values)), values))
+        with create_audio_embedder(
+            "wav2vec2", model=folder, device="cpu", precision="float32", normalize=False
+        ) as embedder:
+            assert_same(embedder.embed_batch(sounds), np.stack(expected))
+
+
+def _tensors(values):
+    import torch
+
+    return {"input_values": torch.from_numpy(values.astype(np.float32))[None]}
+
+
+@pytest.mark.parametrize("name", ["wav2vec2", "wav2vec2-layer", "wavlm-layer", "data2vec", "whisper"])
+def test_bfloat16_stays_close(name, sound_model, make_sound):
+    sounds = [make_sound(seconds, seed) for seed, seconds in enumerate((0.3, 0.9, 0.6))]
+    vectors = []
+    for precision in ("float32", "bfloat16"):
+        framework = name.partition("-")[0]
+        with create_audio_embedder(framework, model=sound_model(name), device="cpu", precision=precision) as embedder:
+            vectors.append(embedder.embed_batch(sounds))
+    assert (vectors[0] * vectors[1]).sum(1).min() > 0.98

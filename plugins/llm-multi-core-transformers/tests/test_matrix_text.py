@@ -1,0 +1,196 @@
+"""Text parity, architecture by architecture, with a reference computed straight from transformers.
+
+One case per code path runs by default, all of them with `-m "matrix or not matrix"`.
+"""
+
+from __future__ import annotations
+
+import random
+from contextlib import closing
+from dataclasses import dataclass, field
+
+import numpy as np
+import pytest
+
+from llm_multi_core.embedder import create_text_embedder
+
+WIDTH, LIMIT = 32, 48
+
+_COMMON = {"hidden_size": WIDTH, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 48}
+_BERT_LIKE = _COMMON | {"vocab_size": 400, "max_position_embeddings": LIMIT}
+_ROBERTA_LIKE = _COMMON | {
+    "vocab_size": 400,
+    "max_position_embeddings": LIMIT + 2,
+    "pad_token_id": 1,
+    "bos_token_id": 0,
+    "eos_token_id": 2,
+    "type_vocab_size": 1,
+}
+_T5 = {
+    "vocab_size": 400,
+    "d_model": WIDTH,
+    "d_kv": 8,
+    "d_ff": 48,
+    "num_layers": 2,
+    "num_heads": 4,
+    "pad_token_id": 1,
+    "eos_token_id": 2,
+    "decoder_start_token_id": 1,
+}
+_ROTARY = _COMMON | {"vocab_size": 400, "max_position_embeddings": LIMIT, "pad_token_id": 1}
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """One row of the matrix."""
+
+    name: str
+    classes: tuple[str, str]
+    tokenizer: str
+    settings: dict
+    pooling: str = "mean"
+    tokenizer_options: dict = field(default_factory=dict)
+    loaded: str | None = None
+    halves: bool = False
+    always: bool = False
+
+
+ARCHITECTURES = (
+    Architecture("BERT", ("BertConfig", "BertModel"), "wordpiece", _BERT_LIKE, "cls", {"type_ids": True}, always=True),
+    Architecture("RoBERTa", ("RobertaConfig", "RobertaModel"), "roberta", _ROBERTA_LIKE),
+    Architecture("XLM-R", ("XLMRobertaConfig", "XLMRobertaModel"), "roberta", _ROBERTA_LIKE),
+    Architecture(
+        "DistilBERT",
+        ("DistilBertConfig", "DistilBertModel"),
+        "wordpiece",
+        {"vocab_size": 400, "dim": WIDTH, "n_layers": 2, "n_heads": 4, "hidden_dim": 48, "max_position_embeddings": 48},
+    ),
+    Architecture("ALBERT", ("AlbertConfig", "AlbertModel"), "wordpiece", _BERT_LIKE | {"embedding_size": 16}, "max"),
+    Architecture("ELECTRA", ("ElectraConfig", "ElectraModel"), "wordpiece", _BERT_LIKE | {"embedding_size": 16}),
+    Architecture("MPNet", ("MPNetConfig", "MPNetModel"), "roberta", _ROBERTA_LIKE),
+    Architecture("T5 encoder (GTR)", ("T5Config", "T5EncoderModel"), "t5", _T5, loaded="T5EncoderModel", always=True),
+    Architecture("T5, both halves", ("T5Config", "T5Model"), "t5", _T5, loaded="T5EncoderModel"),
+    Architecture(
+        "BART",
+        ("BartConfig", "BartModel"),
+        "roberta",
+        {
+            "vocab_size": 400,
+            "d_model": WIDTH,
+            "encoder_layers": 2,
+            "decoder_layers": 1,
+            "encoder_attention_heads": 4,
+            "decoder_attention_heads": 4,
+            "encoder_ffn_dim": 48,
+            "decoder_ffn_dim": 48,
+            "max_position_embeddings": LIMIT,
+            "pad_token_id": 1,
+        },
+        halves=True,
+        always=True,
+    ),
+    Architecture(
+        "GPT-2",
+        ("GPT2Config", "GPT2Model"),
+        "gpt",
+        {"vocab_size": 400, "n_embd": WIDTH, "n_layer": 2, "n_head": 4, "n_positions": LIMIT},
+        "weightedmean",
+        {"padding_side": "left"},
+        always=True,
+    ),
+    Architecture(
+        "OPT",
+        ("OPTConfig", "OPTModel"),
+        "roberta",
+        {
+            "vocab_size": 400,
+            "hidden_size": WIDTH,
+            "word_embed_proj_dim": WIDTH,
+            "num_hidden_layers": 2,
+            "num_attention_heads": 4,
+            "ffn_dim": 48,
+            "max_position_embeddings": LIMIT,
+            "pad_token_id": 1,
+        },
+        "lasttoken",
+    ),
+    Architecture(
+        "Llama",
+        ("LlamaConfig", "LlamaModel"),
+        "llama",
+        _ROTARY,
+        "lasttoken",
+        {"padding_side": "left"},
+        always=True,
+    ),
+    Architecture(
+        "Qwen3", ("Qwen3Config", "Qwen3Model"), "t5", _ROTARY | {"num_key_value_heads": 2, "head_dim": 8}, "lasttoken"
+    ),
+    Architecture(
+        "ModernBERT",
+        ("ModernBertConfig", "ModernBertModel"),
+        "roberta",
+        _ROTARY | {"local_attention": 8, "global_attn_every_n_layers": 2, "cls_token_id": 0, "sep_token_id": 2},
+        always=True,
+    ),
+    Architecture("DeBERTa-v2", ("DebertaV2Config", "DebertaV2Model"), "wordpiece", _BERT_LIKE),
+    Architecture("ELECTRA, attention", ("ElectraConfig", "ElectraModel"), "wordpiece", _BERT_LIKE, "attention"),
+    Architecture("BERT, attention", ("BertConfig", "BertModel"), "wordpiece", _BERT_LIKE, "attention", always=True),
+)
+
+
+def cases():
+    return [pytest.param(row, id=row.name, marks=() if row.always else pytest.mark.matrix) for row in ARCHITECTURES]
+
+
+def reference(folder, row, texts, prompt=""):
+    """One text at a time, without padding, pooled by the textbook."""
+    import torch
+    import transformers
+    from transformers import AutoModel, AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    model_class = getattr(transformers, row.loaded) if row.loaded else AutoModel
+    model = model_class.from_pretrained(folder, dtype=torch.float32, attn_implementation="eager").eval()
+    if row.halves:
+        model = model.get_encoder()
+    rows = []
+    for text in texts:
+        inputs = tokenizer(prompt + text, truncation=True, max_length=LIMIT, return_tensors="pt")
+        with torch.inference_mode():
+            output = model(**inputs, **({"output_attentions": True} if row.pooling == "attention" else {}))
+        rows.append(textbook(row.pooling, output).numpy())
+    return np.stack(rows)
+
+
+def textbook(pooling, output):
+    import torch
+
+    states = output.last_hidden_state[0]
+    length = len(states)
+    if pooling == "attention":
+        weights = output.attentions[-1][0].sum((0, 1))
+    else:
+        weights = {
+            "mean": torch.ones(length),
+            "weightedmean": torch.arange(1.0, length + 1),
+            "cls": torch.eye(length)[0],
+            "lasttoken": torch.eye(length)[-1],
+            "max": None,
+        }[pooling]
+    return states.amax(0) if weights is None else (weights / weights.sum()) @ states
+
+
+@pytest.mark.parametrize("row", cases())
+def test_vectors_equal_those_of_transformers(row, tmp_path, save_backbone, texts, same_vectors):
+    folder = save_backbone(tmp_path, *row.classes, row.tokenizer, row.tokenizer_options, **row.settings)
+    theirs = reference(folder, row, texts)
+    shuffled = random.Random(3).sample(range(len(texts)), len(texts))
+    settings = {"device": "cpu", "precision": "float32", "truncation": "truncate", "pooling": row.pooling}
+    with closing(create_text_embedder("huggingface", str(folder), **settings)) as embedder:
+        ours = embedder.embed_batch(texts)
+        same_vectors(ours, theirs)
+        same_vectors(embedder.embed_batch([texts[i] for i in shuffled]), theirs[shuffled])
+        same_vectors(np.stack([embedder.embed(text) for text in texts[:4]]), theirs[:4])
+        u, v = embedder.embed_batch(["river mountain glacier", "invoice payment committee"])
+    assert u @ v < 0.99
