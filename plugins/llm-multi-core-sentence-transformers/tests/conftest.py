@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import shutil
 from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
@@ -331,6 +332,78 @@ def _clip(folder: Path) -> Path:
     return _save(folder, [_transformer(backbone)])
 
 
+def _clap(folder: Path) -> Path:
+    """A model of text and sound, one second of it at most."""
+    import torch
+    from transformers import ClapConfig, ClapFeatureExtractor, ClapModel, ClapProcessor
+
+    torch.manual_seed(16)
+    backbone = folder.with_suffix(".backbone")
+    tokenizer = _bytes_tokenizer(backbone, ends=True)
+    text = {
+        "vocab_size": 300,
+        "hidden_size": WIDTH,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "intermediate_size": 48,
+        "max_position_embeddings": 400,
+        "pad_token_id": tokenizer.pad_token_id,
+    }
+    audio = {
+        "num_mel_bins": 16,
+        "spec_size": 64,
+        "patch_size": 4,
+        "patch_stride": [4, 4],
+        "window_size": 4,
+        "depths": [2, 2],
+        "num_attention_heads": [2, 2],
+        "patch_embeds_hidden_size": 16,
+        "hidden_size": 32,
+        "projection_dim": WIDTH,
+        "num_hidden_layers": 2,
+        "enable_fusion": False,
+    }
+    model = ClapModel(ClapConfig(text_config=text, audio_config=audio, projection_dim=WIDTH))
+    for weight in model.parameters():
+        if weight.ndim > 1:
+            torch.nn.init.normal_(weight, std=SPREAD)
+    model.save_pretrained(backbone)
+    extractor = ClapFeatureExtractor(
+        feature_size=16,
+        sampling_rate=8000,
+        hop_length=80,
+        max_length_s=1,
+        fft_window_size=256,
+        frequency_max=4000,
+        truncation="rand_trunc",
+    )
+    ClapProcessor(feature_extractor=extractor, tokenizer=tokenizer).save_pretrained(backbone)
+    return _save(folder, [_transformer(backbone)])
+
+
+def _stella(folder: Path) -> Path:
+    """A backbone with a projection for each of three dimensions, of which modules.json names one."""
+    import torch
+    from sentence_transformers.base.modules import Dense
+    from sentence_transformers.sentence_transformer.modules import Pooling
+
+    backbone = _transformer(_bert(folder.with_suffix(".backbone")), max_seq_length=32)
+    heads = {}
+    for dimension in (12, 24, 48):
+        torch.manual_seed(dimension)
+        heads[dimension] = Dense(WIDTH, dimension, activation_function=torch.nn.Identity())
+        torch.nn.init.normal_(heads[dimension].linear.weight, std=SPREAD)
+    prompts = {"s2p_query": "payment of the ", "s2s_query": "weather in the "}
+    _save(folder, [backbone, Pooling(WIDTH, "mean"), heads[24]], prompts=prompts)
+    for dimension, head in heads.items():
+        (folder / f"2_Dense_{dimension}").mkdir()
+        head.save(str(folder / f"2_Dense_{dimension}"))
+    shutil.rmtree(folder / "2_Dense")
+    listed = (folder / "modules.json").read_text()
+    (folder / "modules.json").write_text(listed.replace('"2_Dense"', '"2_Dense_24"'))
+    return folder
+
+
 _BUILDERS: dict[str, Callable[[Path], Path]] = {
     "mean": _mean,
     "cls": _cls,
@@ -344,4 +417,6 @@ _BUILDERS: dict[str, Callable[[Path], Path]] = {
     "half": _half,
     "left-cut": _left_cut,
     "clip": _clip,
+    "clap": _clap,
+    "stella": _stella,
 }

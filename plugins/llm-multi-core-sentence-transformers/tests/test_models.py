@@ -22,11 +22,85 @@ from llm_multi_core_torch import ModelFiles, file_sha256
 MINILM = "sentence-transformers/all-MiniLM-L6-v2"
 
 
-def test_the_entry_point_offers_the_framework():
+def test_the_entry_point_offers_the_frameworks():
     (point,) = entry_points(group="llm_multi_core.embedder", name="sentence-transformers")
-    (spec,) = point.load().llm_multi_core_frameworks()
-    assert (spec,) == tuple(llm_multi_core_frameworks())
-    assert spec.default_model[Modality.TEXT] == MINILM
+    specs = point.load().llm_multi_core_frameworks()
+    assert specs == llm_multi_core_frameworks()
+    assert [spec.name for spec in specs] == ["sentence-transformers", "stella"]
+    assert specs[0].default_model[Modality.TEXT] == MINILM
+
+
+def test_the_catalogue_for_listings_agrees_with_the_facts():
+    for spec in llm_multi_core_frameworks():
+        names = [model.name for model in spec.models]
+        assert len(names) == len(set(names))
+        for modality, name in spec.default_model.items():
+            assert modality in next(model.modalities for model in spec.models if model.name == name)
+        for model in spec.models:
+            assert model.source == f"https://huggingface.co/{model.name}"
+            if spec.name == "sentence-transformers":
+                assert ("Matryoshka" in model.note) == facts_about(model.name).matryoshka
+
+
+# Weights in pickle form.
+
+
+def test_pickled_weights_are_refused_unless_asked_for(config, model_folder, tmp_path):
+    import torch
+    from safetensors.torch import load_file
+
+    folder = shutil.copytree(model_folder("mean"), tmp_path / "old")
+    torch.save(load_file(folder / "model.safetensors"), folder / "pytorch_model.bin")
+    (folder / "optimizer.pt").write_bytes(b"left over from training")
+    SentenceTransformersEncoder(config(folder)).describe()
+    (folder / "model.safetensors").unlink()
+    with pytest.raises(ModelLoadError, match=r"has pytorch_model\.bin and no safetensors.*allow_pickle=True"):
+        SentenceTransformersEncoder(config(folder)).describe()
+    item = text_item("river")
+    rows = []
+    for encoder in (
+        SentenceTransformersEncoder(config(folder, allow_pickle=True)),
+        SentenceTransformersEncoder(config(model_folder("mean"))),
+    ):
+        encoder.load()
+        rows.append(encoder.forward(encoder.prepare([item], Task())))
+        encoder.close()
+    np.testing.assert_array_equal(*rows)
+
+
+# Code that was written for another transformers.
+
+
+def test_nv_embed_is_refused_before_a_download_naming_both_versions(config):
+    with pytest.raises(ModelLoadError, match=r"written for transformers 4\.42\.4 and does not run with transformers 5"):
+        SentenceTransformersEncoder(config("nvidia/NV-Embed-v2", trust_remote_code=True)).describe()
+
+
+def test_the_reason_why_nv_embed_does_not_run_still_holds():
+    """Its `modeling_nvembed.py` imports this name."""
+    from transformers.models.mistral import modeling_mistral
+
+    assert not hasattr(modeling_mistral, "MISTRAL_INPUTS_DOCSTRING")
+
+
+def test_an_instruction_to_nv_embed_is_put_into_its_template():
+    treated = treatments({}, {}, facts_about("nvidia/NV-Embed-v2"), routed=False)
+    assert treated.of(Task(Role.QUERY)).prompt == (
+        "Instruct: Given a question, retrieve passages that answer the question\nQuery: "
+    )
+    assert treated.of(Task(Role.QUERY, "Find {it}")).prompt == "Instruct: Find {it}\nQuery: "
+    assert treated.of(Task(Role.DOCUMENT)).prompt == ""
+
+
+def test_jina_v3_has_its_own_names_for_the_roles():
+    own = {"retrieval.query": "seek: ", "retrieval.passage": "hold: ", "text-matching": ""}
+    treated = treatments({"prompts": own}, {}, facts_about("jinaai/jina-embeddings-v3"), routed=True)
+    found = {str(role): (treated.by_role[role].prompt, treated.by_role[role].task) for role in Role}
+    assert found == {
+        "query": ("seek: ", "retrieval.query"),
+        "document": ("hold: ", "retrieval.passage"),
+        "symmetric": ("", "text-matching"),
+    }
 
 
 # The packaged default model.

@@ -122,8 +122,6 @@ CATALOGUE = (
         names=("jinaai/jina-embeddings-v3",),
         source="https://huggingface.co/jinaai/jina-embeddings-v3",
         matryoshka=True,
-        query="Represent the query for retrieving evidence documents: ",
-        document="Represent the document for retrieval: ",
         tasks={"query": "retrieval.query", "document": "retrieval.passage", "symmetric": "text-matching"},
     ),
     ModelFacts(

@@ -8,7 +8,7 @@ without loading it, choose prompts, tokenise each text once.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -18,9 +18,9 @@ from llm_multi_core.embedder import (
     Description,
     EncoderConfig,
     FrameworkSpec,
+    Intake,
     InvalidInputError,
     InvalidOptionError,
-    Intake,
     Item,
     Limits,
     Measure,
@@ -31,6 +31,7 @@ from llm_multi_core.embedder import (
     Task,
     UnsupportedDimensionsError,
 )
+from llm_multi_core_sentence_transformers.acceleration import accelerate_transformers
 from llm_multi_core_sentence_transformers.catalogue import ModelFacts, facts_about
 from llm_multi_core_sentence_transformers.finding import find_files
 from llm_multi_core_sentence_transformers.layout import ModelLayout, read_layout
@@ -39,7 +40,7 @@ from llm_multi_core_sentence_transformers.media import MediaBatch, MediaInputs, 
 from llm_multi_core_sentence_transformers.plugin import SENTENCE_TRANSFORMERS
 from llm_multi_core_sentence_transformers.prompts import Treatments, treatments
 from llm_multi_core_sentence_transformers.texts import TextInputs, inputs_for, limit_tokens, loaded_limit
-from llm_multi_core_torch import ModelFiles, TorchEncoder, json_sha256, model_identity
+from llm_multi_core_torch import ModelFiles, TorchEncoder, cast_ahead, json_sha256, model_identity
 
 if TYPE_CHECKING:
     import torch
@@ -52,6 +53,9 @@ GPU_LIMITS = replace(CPU_LIMITS, items_per_batch=512, units_per_batch=32_768)
 """Enough work to fill a large GPU; what does not fit into memory is halved by the pipeline."""
 STATIC_LIMITS = replace(CPU_LIMITS, items_per_batch=4096, units_per_batch=262_144, padded=False)
 """For tables of static embeddings, which only look vectors up."""
+
+PROBES = ("a text", "a text of some more words, so that there is padding beside it")
+"""What a module is converted with for another engine."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,13 +150,20 @@ class SentenceTransformersEncoder(TorchEncoder):
             native_dimension=dimension,
             sliceable=self._facts.matryoshka or self._layout.matryoshka,
             roles=self._treatments.distinguished,
-            instructions=True,
+            instructions=self._follows_instructions,
             intake=self._intake(),
         )
 
     @property
     def _modalities(self) -> frozenset[Modality]:
         return self._layout.modalities if self._layout.complete else served(self._loaded_model.modalities)
+
+    @property
+    def _follows_instructions(self) -> bool:
+        """Whether a prompt reaches inputs of every modality; one before an image needs a message to hold both."""
+        if self._modalities <= {Modality.TEXT}:
+            return True
+        return self._layout.messages if self._layout.complete else "message" in self._loaded_model.modalities
 
     def _intake(self) -> Intake | None:
         modalities, media = self._modalities, self._layout.media
@@ -206,7 +217,15 @@ class SentenceTransformersEncoder(TorchEncoder):
             self._inputs = inputs_for(model, self._treatments.by_role.values(), described)
         if modalities - {Modality.TEXT}:
             self._media = MediaInputs(model, described)
+        if self.engine == "openvino" and self._inputs is not None:
+            accelerate_transformers(model, self._probes(self._inputs), self.accelerate)
+        cast_ahead(model, self.precision)
         self._model = model
+
+    def _probes(self, inputs: TextInputs) -> Iterator[tuple[dict[str, Any], str | None]]:
+        """Two texts of different lengths, treated in each of the ways that texts are."""
+        for treatment in self._treatments.by_role.values():
+            yield inputs.features(PROBES, treatment, None), treatment.task
 
     def _load_modules(self) -> SentenceTransformer:
         return load_sentence_transformer(self._files, self.device, self.precision, self._options)
@@ -218,12 +237,16 @@ class SentenceTransformersEncoder(TorchEncoder):
     def measure(self, items: Sequence[Item], task: Task) -> Measure:
         """Tokens of texts, counted by the model's own tokenizer; for images and sound an estimate."""
         if not all(map(_is_text, items)):
-            units = [
-                self.measure([item], task).units[0] if _is_text(item) else self._media_inputs.units(item)
-                for item in items
-            ]
+            units = [self._units(item, task) for item in items]
             return Measure(units, exact=False)
         return self._text_inputs.measure([item.text for item in items], self._treatments.of(task))
+
+    def _units(self, item: Item, task: Task) -> int:
+        if _is_text(item):
+            return int(self.measure([item], task).units[0])
+        self.load()
+        # What the model does not take is refused when its batch is prepared, so that the others are embedded.
+        return 1 if self._media is None else self._media.units(item)
 
     def split(self, item: Item, max_units: int, task: Task) -> list[Item]:
         """Pieces of text that end at white space where possible, and stretches of sound."""
@@ -234,9 +257,7 @@ class SentenceTransformersEncoder(TorchEncoder):
         pieces = self._text_inputs.split(item.text, self._treatments.of(task), max_units)
         return [text_item(piece) for piece in pieces]
 
-    def prepare(
-        self, items: Sequence[Item], task: Task, state: Sequence[Any] | None = None
-    ) -> TextBatch | MediaBatch:
+    def prepare(self, items: Sequence[Item], task: Task, state: Sequence[Any] | None = None) -> TextBatch | MediaBatch:
         """Truncated and padded tokens, or the tensors of images and sound."""
         treatment = self._treatments.of(task)
         if not _is_text(items[0]):

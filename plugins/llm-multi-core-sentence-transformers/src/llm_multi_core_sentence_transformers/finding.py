@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from llm_multi_core.embedder import ModelLoadError
-from llm_multi_core_sentence_transformers.catalogue import KNOWN_MODELS
+from llm_multi_core_sentence_transformers.catalogue import KNOWN_MODELS, facts_about
 from llm_multi_core_sentence_transformers.packaged import DISTRIBUTION, MODEL, packaged_model
-from llm_multi_core_torch import ModelFiles, find_model
+from llm_multi_core_torch import ModelFiles, find_model, loaded_files
 
 _ORGANISATION = "sentence-transformers"
+_PICKLED_WEIGHTS = re.compile(r"(?:.*/)?(?:pytorch_model(?:-\d+-of-\d+)?|adapter_model)\.bin")
 
 
 def find_files(name: str, options: Mapping[str, Any]) -> ModelFiles:
@@ -29,6 +32,7 @@ def find_files(name: str, options: Mapping[str, Any]) -> ModelFiles:
     """
     if Path(name).expanduser().is_dir():
         return _find(name, options)
+    _require_fitting_transformers(name)
     candidates = [name] if "/" in name else [f"{_ORGANISATION}/{name}", name]
     is_default = candidates[0] == MODEL and options["revision"] is None
     if is_default and (packaged := packaged_model()) is not None:
@@ -43,11 +47,40 @@ def find_files(name: str, options: Mapping[str, Any]) -> ModelFiles:
     return _find(name, options)
 
 
+def _require_fitting_transformers(name: str) -> None:
+    """Refuse, before a download of gigabytes, a model whose own code is known not to run here."""
+    facts, installed = facts_about(name), version("transformers")
+    if facts.written_for and int(installed.partition(".")[0]) > int(facts.written_for.partition(".")[0]):
+        raise ModelLoadError(
+            f"model {name!r} brings code that was written for transformers {facts.written_for} and does not run with "
+            f"transformers {installed}, which sentence-transformers {version('sentence-transformers')} stands on. Use "
+            "a newer model, or run it as a server of its own with the packages of its card "
+            f"({facts.source}); a copy that was adapted to transformers {installed} loads from a folder"
+        )
+
+
 def _find(name: str, options: Mapping[str, Any]) -> ModelFiles:
-    return find_model(
+    files = find_model(
         name,
         revision=options["revision"],
         cache_folder=options["cache_folder"],
         local_files_only=options["local_files_only"],
         known=KNOWN_MODELS,
     )
+    if not options["allow_pickle"]:
+        _refuse_pickles(files)
+    return files
+
+
+def _refuse_pickles(files: ModelFiles) -> None:
+    """Refuse weights that are to be had in pickle form only, a form that can hold code.
+
+    Raises:
+        ModelLoadError: naming the first such file.
+    """
+    pickled = next((file for file in loaded_files(files.names()) if _PICKLED_WEIGHTS.fullmatch(file)), None)
+    if pickled is not None:
+        raise ModelLoadError(
+            f"model {files.label!r} has {pickled} and no safetensors in its place; a pickle can run code when it is "
+            "read. Pass allow_pickle=True if you trust where it comes from, or a revision= that holds safetensors"
+        )

@@ -47,6 +47,7 @@ class ModelLayout:
         complete: whether all of the above is known without loading the model.
         matryoshka: whether its configuration lists smaller dimensions.
         modalities: what can be embedded.
+        messages: whether images and sound are put into a message, beside a prompt.
         media: how images and sound become tensors.
     """
 
@@ -63,6 +64,7 @@ class ModelLayout:
     complete: bool = True
     matryoshka: bool = False
     modalities: frozenset[Modality] = frozenset({Modality.TEXT})
+    messages: bool = False
     media: MediaFacts = field(default_factory=MediaFacts)
 
 
@@ -111,6 +113,7 @@ def read_layout(files: ModelFiles, *, trust_remote_code: bool = False) -> ModelL
         complete=complete,
         matryoshka=any(facts.matryoshka for facts in found),
         modalities=first.modalities,
+        messages=first.messages,
         media=read_media(files, entries[0].folder),
     )
 

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from llm_multi_core.embedder import InvalidOptionError, ModelLoadError, UntrustedCodeError
-from llm_multi_core_torch import ModelFiles, Precision, cast_ahead
+from llm_multi_core_torch import ModelFiles, Precision
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -54,7 +54,7 @@ def load_sentence_transformer(
         files: the model's files, downloaded.
         device: where it goes.
         precision: what its weights are loaded in. On a CPU that is float32, whatever type they are
-            stored in; to compute in bfloat16, those of its linear layers are then cast from there.
+            stored in, and for the engine to cast.
         options: the framework's options.
 
     Raises:
@@ -83,7 +83,6 @@ def load_sentence_transformer(
     # Weights that transformers does not load, such as tables of static embeddings, come as stored.
     if precision.weights_dtype == torch.float32 and _has_other_floats(model):
         model.float()
-    cast_ahead(model, precision)
     return model.eval().requires_grad_(False)
 
 

@@ -64,6 +64,7 @@ class ModuleFacts:
         matryoshka: whether smaller dimensions are listed.
         foreign_code: code outside of torch and sentence-transformers that it wants to run.
         modalities: what an input module takes.
+        messages: whether it puts every input into a message, beside its prompt.
     """
 
     identity: Any
@@ -77,6 +78,7 @@ class ModuleFacts:
     matryoshka: bool = False
     foreign_code: str | None = None
     modalities: frozenset[Modality] = frozenset({Modality.TEXT})
+    messages: bool = False
 
 
 def transformer(files: ModelFiles, folder: str, *, bare: bool = False) -> ModuleFacts:
@@ -108,6 +110,7 @@ def transformer(files: ModelFiles, folder: str, *, bare: bool = False) -> Module
         complete=not undeclared,
         matryoshka=bool(config.get("matryoshka_dimensions")),
         modalities=served(declared) if isinstance(declared, Mapping) else frozenset({Modality.TEXT}),
+        messages=isinstance(declared, Mapping) and "message" in declared,
     )
 
 

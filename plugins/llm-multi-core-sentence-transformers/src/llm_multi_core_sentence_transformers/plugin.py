@@ -20,10 +20,16 @@ SENTENCE_TRANSFORMERS = FrameworkSpec(
     options=(
         OptionSpec("revision", str, summary="branch, tag or commit on the hub"),
         OptionSpec("trust_remote_code", bool, default=False, summary="run code that the model brings along"),
+        OptionSpec(
+            "allow_pickle", bool, default=False, summary="load weights in pickle form (.bin) where there are no others"
+        ),
         OptionSpec("prompts", dict, summary="prompts by name, beside or instead of the model's own"),
         OptionSpec("default_prompt_name", str, summary="the prompt of the symmetric role"),
         OptionSpec("max_length", int, summary="most tokens of a text, prompt and special tokens included"),
         OptionSpec("cache_folder", str, summary="where downloads go"),
+        OptionSpec(
+            "engine", str, default="auto", choices=("auto", "torch", "openvino"), summary="what runs the model on a CPU"
+        ),
         OptionSpec("local_files_only", bool, default=False, summary="ask the hub nothing"),
         OptionSpec("model_kwargs", dict, summary="passed on to transformers' from_pretrained"),
         OptionSpec("tokenizer_kwargs", dict, summary="passed on to the tokenizer's from_pretrained"),
@@ -44,7 +50,11 @@ STELLA = FrameworkSpec(
     options=(
         *(option for option in SENTENCE_TRANSFORMERS.options if option.name != "default_prompt_name"),
         OptionSpec(
-            "query_prompt", str, default="s2p", choices=("s2p", "s2s"), summary="queries seek passages, or similar texts"
+            "query_prompt",
+            str,
+            default="s2p",
+            choices=("s2p", "s2s"),
+            summary="queries seek passages, or similar texts",
         ),
     ),
     summary="Stella models: dimensions= picks one of their projections, queries get their prompt",

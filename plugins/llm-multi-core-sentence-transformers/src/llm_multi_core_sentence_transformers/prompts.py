@@ -77,18 +77,14 @@ def treatments(
         InvalidOptionError: if a prompt is not a text, or the default one does not exist.
         ModelLoadError: if the model's own settings are malformed.
     """
-    given = options.get("prompts") or {}
-    for name, prompt in given.items():
-        if not isinstance(name, str) or not isinstance(prompt, str):
-            raise InvalidOptionError(f"prompts maps names to texts; prompts[{name!r}] is a {type(prompt).__name__}")
-    own = settings.get("prompts") or {}
-    if not isinstance(own, Mapping):
-        raise ModelLoadError("the prompts in config_sentence_transformers.json are not an object")
-    prompts = {name: prompt or "" for name, prompt in own.items()} | given
+    given, own = prompts_of(settings, options)
+    prompts = {**own, **given}
     # A model that has prompts of its own, or whose user has some, says all there is to say.
     silent = not any(prompts.values()) and not given
-    query = prompts.get("query", "") or (facts.query if silent else "")
-    document = _document_prompt(prompts, given) or (facts.document if silent else "")
+    query = prompts.get("query", "") or _of_task("query", prompts, facts) or (facts.query if silent else "")
+    document = (
+        _document_prompt(prompts, given) or _of_task("document", prompts, facts) or (facts.document if silent else "")
+    )
     symmetric = _default_prompt(prompts, settings, options) or (facts.symmetric if silent else "")
     return Treatments(
         {
@@ -99,6 +95,28 @@ def treatments(
         routed,
         facts.instruction,
     )
+
+
+def prompts_of(settings: Mapping[str, Any], options: Mapping[str, Any]) -> tuple[Mapping[str, str], Mapping[str, str]]:
+    """The prompts that the user gives, and the model's own, by name.
+
+    Raises:
+        InvalidOptionError: if one of the user's is not a text.
+        ModelLoadError: if the model's own are malformed.
+    """
+    given: Mapping[str, str] = options.get("prompts") or {}
+    for name, prompt in given.items():
+        if not isinstance(name, str) or not isinstance(prompt, str):
+            raise InvalidOptionError(f"prompts maps names to texts; prompts[{name!r}] is a {type(prompt).__name__}")
+    own = settings.get("prompts") or {}
+    if not isinstance(own, Mapping):
+        raise ModelLoadError("the prompts in config_sentence_transformers.json are not an object")
+    return given, {name: prompt or "" for name, prompt in own.items()}
+
+
+def _of_task(role: str, prompts: Mapping[str, str], facts: ModelFacts) -> str:
+    """The prompt that has the name of what the model's own code calls the role."""
+    return prompts.get(facts.tasks[role], "") if role in facts.tasks else ""
 
 
 def _document_prompt(prompts: Mapping[str, str], given: Mapping[str, str]) -> str:
