@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -12,11 +12,14 @@ import numpy.typing as npt
 
 from llm_multi_core.embedder import EncoderConfig, LocalEncoder
 from llm_multi_core_torch.devices import choose_device, device_type
+from llm_multi_core_torch.engines import EngineName, accelerate, engine_identity, is_small_enough, resolve_engine
 from llm_multi_core_torch.execution import inference, is_out_of_memory, limit_threads, release_memory, to_numpy
 from llm_multi_core_torch.precision import Precision, resolve_precision
 
 if TYPE_CHECKING:
     import torch
+
+    from llm_multi_core_torch.signatures import Example
 
 
 class TorchEncoder(LocalEncoder):
@@ -24,7 +27,8 @@ class TorchEncoder(LocalEncoder):
 
     A plugin writes `describe`, `measure`, `split` and `prepare`, and here `load_model`, `compute`
     and `unload`. Weights are to be loaded in `self.precision.weights_dtype`; autocast, inference
-    mode, conversion to float32, threads and the reaction to full memory are seen to.
+    mode, conversion to float32, threads and the reaction to full memory are seen to. A plugin with
+    the option `engine` lets `accelerate` decide what runs the model.
     """
 
     def __init__(self, config: EncoderConfig) -> None:
@@ -38,7 +42,8 @@ class TorchEncoder(LocalEncoder):
         Raises:
             InvalidOptionError: if the machine lacks it.
         """
-        return choose_device(self.config.device)
+        requested = self.config.device
+        return choose_device("cpu" if requested is None and self._requested_engine == "openvino" else requested)
 
     @cached_property
     def precision(self) -> Precision:
@@ -49,6 +54,20 @@ class TorchEncoder(LocalEncoder):
         """
         return resolve_precision(self.config.precision, self.device)
 
+    @cached_property
+    def engine(self) -> EngineName:
+        """What runs the model; torch in a plugin without the option `engine`.
+
+        Raises:
+            InvalidOptionError: if it does not run on the device.
+            FrameworkUnavailableError: if it is not installed.
+        """
+        return resolve_engine(self._requested_engine, self.device, self.config.precision)
+
+    @property
+    def _requested_engine(self) -> str:
+        return str(self.config.options.get("engine", "torch"))
+
     @property
     def on_gpu(self) -> bool:
         """Whether batches are to be large enough to fill a GPU."""
@@ -56,7 +75,28 @@ class TorchEncoder(LocalEncoder):
 
     def identity(self) -> Mapping[str, str]:
         """The engine and the resolved precision; extend it with prompts, pooling, preprocessing."""
-        return {"engine": "torch", "precision": self.precision.name}
+        return {"engine": engine_identity(self.engine), "precision": self.precision.name}
+
+    def accelerate(
+        self,
+        module: torch.nn.Module,
+        example: Example,
+        *,
+        key: str = "",
+        dynamic: Mapping[str | int, Sequence[int]] | None = None,
+    ) -> Callable[..., Any]:
+        """A callable that computes what a loaded module computes, on the engine; for `load_model`.
+
+        It takes the place of `cast_ahead`, which it calls for what runs in torch. For the arguments
+        see `llm_multi_core_torch.accelerate`.
+        """
+        engine = self.engine
+        if engine == "openvino" and self._requested_engine == "auto" and not is_small_enough(module, self.config.model):
+            engine = "torch"
+        label = f"model {self.config.model!r}"
+        return accelerate(
+            module, example, engine=engine, precision=self.precision, label=label, key=key, dynamic=dynamic
+        )
 
     def load(self) -> None:
         """Load the model, unless it was loaded before.
