@@ -234,6 +234,10 @@ class MultiCoreEmbedding(BaseEmbedding):
             return await super().aget_query_embedding(query)
 
     def __setattr__(self, name: str, value: Any) -> None:
+        field = type(self).model_fields.get(name)
+        if field is not None and field.frozen:
+            # pydantic's own error would hold the value, which may be a key.
+            raise AttributeError(f"{name} cannot be set: it is fixed once the embedding is made; make a new one")
         if name == "embeddings_cache":
             value = self._scoped(value)
         super().__setattr__(name, value)
