@@ -43,6 +43,8 @@ bench: $(STAMP) ## Compare with peers on this machine
 	$(BIN)/python benchmarks/host_overhead.py
 	$(BIN)/python benchmarks/import_time.py
 	$(BIN)/python benchmarks/text_cpu.py
+	$(BIN)/python benchmarks/engines.py
+	$(BIN)/python benchmarks/images_cpu.py
 
 docs: $(STAMP) ## Build the documentation into site/
 	$(BIN)/mkdocs build --strict
