@@ -291,7 +291,7 @@ class BaseEmbedder(ABC, Generic[InputT]):
         return {"settings": self._settings.without_secret(), "closed": self._closed}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__init__(state["settings"])  # type: ignore[misc]
+        self.__init__(state["settings"])  # type: ignore[misc]  # a subclass must keep this signature
         self._closed = state["closed"]
 
     def __repr__(self) -> str:

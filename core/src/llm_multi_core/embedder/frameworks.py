@@ -7,7 +7,7 @@ without loading anything.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from types import NoneType
 from typing import Any
@@ -39,11 +39,11 @@ FACTORY_PARAMETERS = frozenset(
 """What the factories take themselves, so that an option of such a name would never reach its framework."""
 
 
-def nearest(name: str, known: object) -> str:
+def nearest(name: str, known: Iterable[str]) -> str:
     """`", did you mean 'x'?"` for a close name among `known`, else nothing."""
     from difflib import get_close_matches
 
-    close = get_close_matches(name, [str(candidate) for candidate in known], n=1)  # type: ignore[attr-defined]
+    close = get_close_matches(name, list(known), n=1)
     return f"; did you mean {close[0]!r}?" if close else ""
 
 
