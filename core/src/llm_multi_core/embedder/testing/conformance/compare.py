@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import combinations
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
@@ -57,6 +58,13 @@ class Agreement:
         """Whether the two are the same, as far as the tolerance goes; NaN never is."""
         return self.cosine >= tolerance.cosine and self.relative <= tolerance.error
 
+    @classmethod
+    def worst(cls, found: Iterable[Agreement]) -> Self:
+        """The lowest cosine and the largest errors of several."""
+        figures = [(entry.cosine, entry.error, entry.relative) for entry in found]
+        cosines, errors, relatives = zip((1.0, 0.0, 0.0), *figures, strict=True)
+        return cls(min(cosines), max(errors), max(relatives))
+
     def __str__(self) -> str:
         return f"cosine {self.cosine:.6f}, maximum absolute error {self.error:.3g}"
 
@@ -89,15 +97,20 @@ def agreement(left: Vectors, right: Vectors) -> Agreement:
     return Agreement(float(cosines.min()), error, error / longest if longest > 0 else error)
 
 
-def assert_same(actual: Sequence[Vectors], expected: Sequence[Vectors], tolerance: Tolerance, claim: str) -> None:
-    """Fail unless both hold the same vectors, item by item."""
+def assert_same(actual: Sequence[Vectors], expected: Sequence[Vectors], tolerance: Tolerance, claim: str) -> Agreement:
+    """Fail unless both hold the same vectors, item by item.
+
+    Returns:
+        How alike they are at worst.
+    """
     assert len(actual) == len(expected), f"{claim}: {len(actual)} rows where {len(expected)} are due"
-    for place, pair in enumerate(zip(actual, expected, strict=True)):
-        found = agreement(*pair)
-        assert found.within(tolerance), (
-            f"{claim}: row {place} differs ({found}; at least cosine {tolerance.cosine} and at most "
-            f"{tolerance.error:.2%} of the vector's length as error are due){_likeness(actual[place], expected, place)}"
+    found = [agreement(*pair) for pair in zip(actual, expected, strict=True)]
+    for place, entry in enumerate(found):
+        assert entry.within(tolerance), (
+            f"{claim}: row {place} differs ({entry}; at least cosine {tolerance.cosine} and at most "
+            f"{tolerance.error:g} of the vector's length as error are due){_likeness(actual[place], expected, place)}"
         )
+    return Agreement.worst(found)
 
 
 def assert_changed(actual: Sequence[Vectors], before: Sequence[Vectors], tolerance: Tolerance, claim: str) -> None:
