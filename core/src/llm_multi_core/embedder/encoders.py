@@ -17,7 +17,7 @@ from typing import Any, ClassVar, Literal
 
 import numpy.typing as npt
 
-from llm_multi_core.embedder.credentials import Secret
+from llm_multi_core.embedder.credentials import Credentials, Secret
 from llm_multi_core.embedder.items import Item, Role, Task
 from llm_multi_core.embedder.rows import Rows
 from llm_multi_core.embedder.spaces import Space
@@ -37,6 +37,7 @@ class EncoderConfig:
         options: every option of the specification, with its value.
         space_options: those of `options` that affect the space and differ from the default.
         secret: the key that the user passed, if any.
+        credentials: where a hosted framework's key comes from otherwise.
     """
 
     framework: str
@@ -48,6 +49,7 @@ class EncoderConfig:
     options: Mapping[str, Any] = field(default_factory=dict)
     space_options: tuple[tuple[str, str], ...] = ()
     secret: Secret | None = None
+    credentials: Credentials | None = None
 
     @property
     def key(self) -> Hashable:
@@ -72,7 +74,14 @@ class Limits:
         truncates: whether the encoder itself cuts an over-long item at the end. Otherwise the
             pipeline does, by `split`, before the encoder sees it.
         accepts_empty: whether an empty text can be embedded.
-        requests_per_minute, units_per_minute, concurrency: of a hosted provider.
+        slack: how far beyond `units_per_item`, as a factor, an estimated size may go before the item is
+            cut unseen. Above 1 only for a provider that refuses what is really too long, so that
+            `Verdict("shorten")` can follow.
+        requests_per_minute: most requests to a provider in any minute.
+        units_per_minute: most units sent to a provider in any minute.
+        concurrency: most requests to a provider at the same time.
+        spread: fewest items that are worth a request of their own; work is spread over as many
+            requests as may run at the same time, but no thinner than this.
     """
 
     unit: str = "token"
@@ -83,26 +92,36 @@ class Limits:
     padded: bool = True
     truncates: bool = False
     accepts_empty: bool = True
+    slack: float = 1.0
     requests_per_minute: int | None = None
     units_per_minute: int | None = None
     concurrency: int = 8
+    spread: int = 64
 
 
 @dataclass(frozen=True, slots=True)
 class Intake:
-    """The form in which a local encoder wants decoded media; the pipeline decodes ahead of it.
+    """The form in which an encoder wants media; the pipeline brings it into that form ahead of it.
 
-    Images come to `prepare` as upright RGB `PIL.Image.Image`, audio as a mono `Waveform`. `measure` and
-    `split` see them undecoded, as `ImageSource` and `AudioSource`, or as such an image.
+    To a local encoder's `prepare` images come as upright RGB `PIL.Image.Image`, audio as a mono
+    `Waveform`. To a hosted encoder's `request` both come as `EncodedMedia`. `measure` and `split` see
+    them as they were given: as `ImageSource` or an upright image, and as `AudioSource`.
 
     Attributes:
         image_side: what the model shrinks an image's shorter side to, if it does; a large JPEG is
             then decoded at reduced scale, still at least twice that size.
-        sample_rate: the rate in Hz that audio is resampled to.
+        sample_rate: the rate in Hz that audio is resampled to; for a hosted encoder that of bare
+            arrays, since files are sent as they are.
+        formats: the media types that a hosted provider takes (`"image/jpeg"`, `"audio/wav"`). What is
+            in another format is sent in the first of these that can be written.
+        max_bytes: the largest file that a hosted provider takes; a larger picture is shrunk to fit,
+            a larger recording is refused.
     """
 
     image_side: int | None = None
     sample_rate: int | None = None
+    formats: tuple[str, ...] = ()
+    max_bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,27 +171,66 @@ class Verdict:
     - `"retry"`: it is transient; again after `after` seconds, or after a growing pause if `None`.
     - `"split"`: the batch is at fault; halve it until the bad item stands alone.
     - `"shrink"`: it is too large for the memory; halve it, and keep later batches smaller as well.
-    - `"fatal"`: nothing will help (a refused key); stop the call.
+    - `"shorten"`: an item is longer than its estimate said; find it, and treat it as over-long.
+    - `"fatal"`: nothing will help; stop the call.
+    - `"denied"`: the key was refused; stop the call, and fail later ones with this key at once.
+
+    Attributes:
+        action: one of the above.
+        after: seconds that the provider asks to wait.
+        limited: whether it was a rate limit, so that all requests to the provider wait.
+        status: the HTTP status, where there is one.
+        request_id: what the provider calls the request, for its support.
     """
 
-    action: Literal["retry", "split", "shrink", "fatal"]
+    action: Literal["retry", "split", "shrink", "shorten", "fatal", "denied"]
     after: float | None = None
+    limited: bool = False
+    status: int | None = None
+    request_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What a provider counted for one request, where it says so."""
+    """What a provider counted for one call of `request`, where it says so.
+
+    Attributes:
+        units: tokens, or the encoder's other unit.
+        requests: how many requests it took.
+        cost: US dollars, where the encoder knows better than units times the model's price, as when
+            several models were asked; `None` leaves it to the host.
+    """
 
     units: int = 0
     requests: int = 1
+    cost: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """What a reply says of the provider's rate limits; `None` where it says nothing.
+
+    Attributes:
+        requests_per_minute, units_per_minute: the limits.
+        requests_left, units_left: what is left of them.
+        requests_reset, units_reset: seconds until they are whole again.
+    """
+
+    requests_per_minute: int | None = None
+    units_per_minute: int | None = None
+    requests_left: int | None = None
+    units_left: int | None = None
+    requests_reset: float | None = None
+    units_reset: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """A hosted encoder's answer: rows in the order of the items, and the usage."""
+    """A hosted encoder's answer: rows in the order of the items, the usage, and the pace."""
 
     rows: Rows | npt.ArrayLike
     usage: Usage = Usage()
+    pace: Pace | None = None
 
 
 class Encoder(ABC):
@@ -247,7 +305,11 @@ class LocalEncoder(Encoder):
 
 
 class HostedEncoder(Encoder):
-    """A client of a provider's API. Its SDK's own retries are to be off: the pipeline retries."""
+    """A client of a provider's API. Its SDK's own retries are to be off: the pipeline retries.
+
+    Make the SDK's client in `request`, on the loop that it will live on, and give it the key of that
+    moment (`self.key()`); a client that takes a callable for its key is best.
+    """
 
     @abstractmethod
     async def request(self, items: Sequence[Item], task: Task) -> Reply:
@@ -256,6 +318,21 @@ class HostedEncoder(Encoder):
         Raises:
             Exception: whatever the SDK raises; `classify` says what it means.
         """
+
+    def key(self) -> str | None:
+        """The key to use now: the one passed, else the environment's; `None` leaves it to a chain.
+
+        Raises:
+            MissingCredentialsError: if there is neither a key nor a chain.
+        """
+        credentials = self.config.credentials or Credentials(())
+        return credentials.require(self.config.secret, self.config.framework)
+
+    def classify(self, error: Exception) -> Verdict:
+        """By the HTTP status of the error, or its kind; override for a provider's own codes."""
+        from llm_multi_core.embedder.hosted import classify_failure
+
+        return classify_failure(error)
 
     async def aclose(self) -> None:
         """Close the client's connections, on the background loop, before `close`."""

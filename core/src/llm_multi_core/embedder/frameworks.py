@@ -109,7 +109,8 @@ class ModelSpec:
         unit: what is counted.
         trust_remote_code: whether it runs code of its own and so needs to be allowed to.
         note: one line of what else to know (prompts, licence).
-        source: where that is written: the model card or the paper.
+        source: where that is written: the model card, the paper or the price list.
+        price: US dollars per million units of a hosted model, when the catalogue was written.
     """
 
     name: str
@@ -121,6 +122,7 @@ class ModelSpec:
     trust_remote_code: bool = False
     note: str = ""
     source: str = ""
+    price: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -136,6 +136,7 @@ class EmbedderSettings:
             options=self.options,
             space_options=space_options,
             secret=self.secret,
+            credentials=spec.credentials,
         )
 
     def without_secret(self) -> Self:

@@ -6,7 +6,6 @@ the digest and, for files, a look at the header.
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -52,17 +51,26 @@ class AudioSource:
         source: where its bytes are, or the decoded sound itself.
         start, end: the stretch, in seconds of the recording.
         whole: whether that is all of the recording.
+        format: what soundfile calls the file's format; empty for decoded sound.
     """
 
     source: Source | Waveform
     start: float
     end: float
     whole: bool = True
+    format: str = ""
 
     @property
     def seconds(self) -> float:
         """The length of the stretch."""
         return self.end - self.start
+
+    @property
+    def nbytes(self) -> int:
+        """Size of the file, or of the samples in memory; of a stretch its share."""
+        if isinstance(self.source, Waveform):
+            return int(self.source.samples.nbytes * self.seconds / max(self.source.seconds, 1e-9))
+        return self.source.size
 
     def stretch(self, start: float, end: float) -> AudioSource:
         """A part of this stretch, in seconds from its start; what lies outside is left out."""
@@ -86,18 +94,6 @@ class AudioSource:
         if len(sound.samples) == 0:
             raise InvalidInputError("the stretch of sound is empty")
         return sound if sample_rate is None else sound.resample(sample_rate)
-
-    def read(self) -> bytes:
-        """For a provider that decodes itself: the file as it is, or WAV for a stretch or an array."""
-        if isinstance(self.source, Source) and self.whole:
-            return self.source.read()
-        require("soundfile", "audio")
-        import soundfile
-
-        sound = self.decode()
-        buffer = io.BytesIO()
-        soundfile.write(buffer, sound.samples, sound.sample_rate, format="WAV")
-        return buffer.getvalue()
 
 
 def audio_item(value: Any, sample_rate: int | None, policy: SourcePolicy | None = None) -> Item:
@@ -137,9 +133,8 @@ def audio_item(value: Any, sample_rate: int | None, policy: SourcePolicy | None 
     with _opened(source) as file:
         check_complete(source)
         _require_resampling(int(file.samplerate), wanted)
-        seconds = float(file.frames / file.samplerate)
-    digest = source.digest(_DIGEST, policy)
-    return Item((Part(Modality.AUDIO, AudioSource(source, 0.0, seconds), digest),))
+        payload = AudioSource(source, 0.0, float(file.frames / file.samplerate), format=str(file.format))
+    return Item((Part(Modality.AUDIO, payload, source.digest(_DIGEST, policy)),))
 
 
 def split_audio(item: Item, seconds: float) -> list[Item]:

@@ -18,7 +18,7 @@ import numpy as np
 
 from llm_multi_core.embedder.errors import InvalidInputError
 from llm_multi_core.embedder.inputs.libraries import require
-from llm_multi_core.embedder.inputs.pixels import check_size, from_array, to_rgb
+from llm_multi_core.embedder.inputs.pixels import check_size, from_array, to_rgb, turned
 from llm_multi_core.embedder.inputs.sources import Source, SourcePolicy, find_source
 from llm_multi_core.embedder.items import DIGEST_SIZE, Item, Modality, Part
 
@@ -30,6 +30,7 @@ REDUCING_GAP = 2
 times the size that the model wants; the model's own filter then has enough to work with."""
 
 _DIGEST = b"image"
+_PLAIN = {"RGB", "L"}
 _JPEG = {"JPEG", "MPO"}  # MPO: what cameras and phones write with previews or depth beside the picture
 _REFUSED = {"EPS": "it would be run by Ghostscript"}
 
@@ -75,9 +76,32 @@ class ImageSource:
             return self.size
         return _reduced(self.size, _reduction(self.size, shortest_side))
 
+    def is_plain(self) -> bool:
+        """Whether any decoder shows what `decode` gives: upright, opaque, 8 bits a channel, one frame.
+
+        Raises:
+            InvalidInputError: as `decode`; the whole file is decoded, a JPEG at reduced scale.
+        """
+        with _opened(self.source) as image:
+            plain = (
+                image.mode in _PLAIN
+                and "transparency" not in image.info
+                and getattr(image, "n_frames", 1) == 1
+                and not turned(image)
+            )
+            if image.format in _JPEG:
+                image.draft(None, (image.width // 8, image.height // 8))
+            image.load()
+            return plain
+
     def read(self) -> bytes:
         """The file as it is, for a provider that decodes it itself."""
         return self.source.read()
+
+    @property
+    def nbytes(self) -> int:
+        """Size of the file."""
+        return self.source.size
 
 
 def image_item(value: Any, policy: SourcePolicy | None = None) -> Item:

@@ -113,13 +113,20 @@ def _from_wide(array: npt.NDArray[Any]) -> npt.NDArray[np.uint16]:
     return array.astype(np.uint16)
 
 
-def _upright(image: Image) -> Image:
-    from PIL import ImageOps
+def turned(image: Image) -> bool:
+    """Whether a picture's EXIF orientation says that it is not upright.
 
+    Metadata that is damaged is taken away from the picture.
+    """
     try:
-        turned = image.getexif().get(_ORIENTATION, 1) in range(2, 9)
+        return image.getexif().get(_ORIENTATION, 1) in range(2, 9)
     # Damaged metadata makes Pillow stumble in many ways, and is no reason to refuse sound pixels.
     except Exception:  # noqa: BLE001
         image.info.pop("exif", None)
-        return image
-    return ImageOps.exif_transpose(image) if turned else image
+        return False
+
+
+def _upright(image: Image) -> Image:
+    from PIL import ImageOps
+
+    return ImageOps.exif_transpose(image) if turned(image) else image

@@ -59,6 +59,13 @@ class Source:
     data: bytes | None = None
     stamp: tuple[int, int] | None = None
 
+    @property
+    def size(self) -> int:
+        """How many bytes there are, as far as that is known without reading them."""
+        if self.data is not None:
+            return len(self.data)
+        return self.stamp[0] if self.stamp is not None else 0
+
     def open(self) -> BinaryIO:
         """A fresh binary file over the bytes; the caller closes it.
 

@@ -1,4 +1,4 @@
-"""Decoding media ahead of the encoder, several items at once."""
+"""Bringing media into the form that an encoder takes, several items at once: decoded, or as files for a provider."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from typing import Any
 
 from llm_multi_core.embedder.encoders import Intake
 from llm_multi_core.embedder.inputs.audio import AudioSource
+from llm_multi_core.embedder.inputs.encoded import EncodedMedia, encode_media
 from llm_multi_core.embedder.inputs.image import ImageSource
-from llm_multi_core.embedder.items import Item
+from llm_multi_core.embedder.items import Item, Modality, Part
 from llm_multi_core.embedder.pipeline.runtime import runtime
 
 MAX_DECODED_BYTES = 512 * 1024 * 1024
@@ -46,7 +47,7 @@ def decode_items(items: Sequence[Item], intake: Intake) -> tuple[list[Item], dic
         (place, number): runtime.submit_decoding(_decode, part.payload, intake)
         for place, item in enumerate(items)
         for number, part in enumerate(item.parts)
-        if isinstance(part.payload, ImageSource | AudioSource)
+        if _is_foreign(part, intake)
     }
     decoded: dict[tuple[int, int], Any] = {}
     errors: dict[int, Exception] = {}
@@ -75,7 +76,16 @@ def _collect(
         errors.setdefault(where[0], error)
 
 
-def _decode(payload: ImageSource | AudioSource, intake: Intake) -> Any:
+def _is_foreign(part: Part, intake: Intake) -> bool:
+    """Whether a part is not yet in the form that the encoder takes."""
+    if intake.formats:
+        return part.modality is not Modality.TEXT and not isinstance(part.payload, EncodedMedia)
+    return isinstance(part.payload, ImageSource | AudioSource)
+
+
+def _decode(payload: Any, intake: Intake) -> Any:
+    if intake.formats:
+        return encode_media(payload, intake.formats, intake.max_bytes)
     if isinstance(payload, ImageSource):
         return payload.decode(intake.image_side)
     return payload.decode(intake.sample_rate)

@@ -226,6 +226,10 @@ async def _attempt(window: Window, encoder: HostedEncoder, batch: Batch, gate: a
 
 async def _send(window: Window, encoder: HostedEncoder, batch: Batch) -> Reply:
     items, _ = window.content(batch)
+    if window.intake is not None:
+        items, errors = await runtime.in_thread(decode_items, items, window.intake)
+        for error in errors.values():
+            raise error
     try:
         reply = await encoder.request(items, window.task)
     except asyncio.CancelledError:

@@ -36,10 +36,15 @@ class Batch:
 
 
 def payload_bytes(payload: Any) -> int:
-    """About how many bytes a payload takes on the wire."""
+    """About how many bytes a payload takes as a file: text in UTF-8, pictures in memory without compression."""
     if isinstance(payload, str):
         return len(payload.encode())
-    return int(getattr(payload, "nbytes", 0)) or (len(payload) if isinstance(payload, bytes) else 0)
+    if isinstance(payload, bytes):
+        return len(payload)
+    if (known := getattr(payload, "nbytes", None)) is not None:
+        return int(known)
+    width, height = getattr(payload, "size", (0, 0))
+    return int(width * height * 3)
 
 
 def plan_batches(

@@ -92,13 +92,13 @@ class BareEncoder:
 
     def _run(self, items: Sequence[Item], state: Sequence[Any] | None, members: list[int], task: Task) -> Rows:
         batch = [items[member] for member in members]
-        if isinstance(self.encoder, HostedEncoder):
-            return Rows.of(runtime.submit_io(self.encoder.request(batch, task)).result().rows)
-        assert isinstance(self.encoder, LocalEncoder), f"{self.encoder} is neither a local nor a hosted encoder"
         intake = self.encoder.describe().intake
         if intake is not None:
             batch, errors = decode_items(batch, intake)
             assert not errors, f"samples that cannot be decoded: {errors}"
+        if isinstance(self.encoder, HostedEncoder):
+            return Rows.of(runtime.submit_io(self.encoder.request(batch, task)).result().rows)
+        assert isinstance(self.encoder, LocalEncoder), f"{self.encoder} is neither a local nor a hosted encoder"
         kept = () if state is None else ([state[member] for member in members],)
         return Rows.of(runtime.submit_model(self.encoder.forward, self.encoder.prepare(batch, task, *kept)).result())
 

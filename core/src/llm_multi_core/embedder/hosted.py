@@ -1,0 +1,222 @@
+"""What plugins for hosted providers share: their common options, and the reading of replies and failures.
+
+Nothing here sends anything. It knows HTTP and the conventions that providers have in common, no SDK.
+"""
+
+from __future__ import annotations
+
+import binascii
+import json
+import re
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from email.utils import parsedate_to_datetime
+from math import isfinite
+from typing import Any, TypeVar
+
+import numpy as np
+
+from llm_multi_core.embedder.encoders import Measure, Pace, Verdict
+from llm_multi_core.embedder.errors import InvalidInputError, InvalidOutputError
+from llm_multi_core.embedder.frameworks import OptionSpec
+from llm_multi_core.embedder.inputs.text import BYTES_PER_TOKEN, estimate_tokens, split_text, text_item
+from llm_multi_core.embedder.items import Item
+from llm_multi_core.embedder.rows import FloatArray
+
+T = TypeVar("T")
+
+HOSTED_OPTIONS = (
+    OptionSpec("base_url", str, None, summary="another server that speaks the provider's API"),
+    OptionSpec("timeout", float, 60.0, summary="seconds that one attempt of a request may take"),
+    OptionSpec("deadline", float, 600.0, summary="seconds that a request may take with all its retries"),
+    OptionSpec("limits", dict, None, summary='other limits than the catalogue\'s: {"units_per_minute": 1000000}'),
+    OptionSpec("price", float, None, summary="US dollars per million units, instead of the catalogue's"),
+    OptionSpec("rate_store", str, None, summary="a file through which processes share the limits a minute"),
+)
+"""The options that every hosted framework takes; put them first into a specification's `options`.
+
+The host itself sees to all of them but `base_url` and `timeout`, which are for the client.
+"""
+
+_RETRIED = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 520, 522, 524, 529})
+_DENIED = frozenset({401, 403})
+_SPLIT = frozenset({400, 413, 422})
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|us|µs|d|h|m|s)")
+_SECONDS = {"d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6}
+_TRANSPORT_ERRORS = frozenset({"TransportError", "APIConnectionError", "ClientConnectionError"})
+"""Names of classes by which HTTP clients and SDKs tell that a connection failed; found without importing any."""
+_BROKEN_REPLIES = frozenset(
+    {"ValidationError", "APIResponseValidationError", "DecodingError", "UnknownApiResponseError"}
+)
+"""The same for a reply that was cut or garbled."""
+
+
+def classify_failure(error: BaseException) -> Verdict:
+    """What a failure of a request means, by its HTTP status where it has one, else by its kind.
+
+    Refused keys (401, 403) deny; what passes by itself (429, 5xx, timeouts, cut connections, garbled
+    replies) is retried; a refused body (400, 413, 422) is split; all other refusals are fatal.
+    """
+    status = status_of(error)
+    headers = headers_of(error)
+    if status is None:
+        return Verdict("retry") if _is_transient(error) else Verdict("split")
+    return classify_status(status, headers)
+
+
+def classify_status(status: int, headers: Mapping[str, str] | None = None) -> Verdict:
+    """What an HTTP status of 400 or more means, with what its headers ask to wait."""
+    headers = headers or {}
+    request_id = next((headers[name] for name in ("x-request-id", "request-id") if name in headers), None)
+    if status in _RETRIED or status >= 500:
+        after = retry_after(headers)
+        return Verdict("retry", after, limited=status == 429, status=status, request_id=request_id)
+    if status in _DENIED:
+        return Verdict("denied", status=status, request_id=request_id)
+    return Verdict("split" if status in _SPLIT else "fatal", status=status, request_id=request_id)
+
+
+def status_of(error: BaseException) -> int | None:
+    """The HTTP status that an SDK's error carries, wherever it keeps it."""
+    for holder in (error, getattr(error, "response", None)):
+        for name in ("status_code", "status", "code"):
+            value = getattr(holder, name, None)
+            if isinstance(value, int) and not isinstance(value, bool) and 400 <= value < 600:
+                return value
+    return None
+
+
+def headers_of(error: BaseException) -> dict[str, str]:
+    """The headers of the reply behind an SDK's error, names in lower case; empty where there are none."""
+    for holder in (getattr(error, "response", None), error):
+        headers = getattr(holder, "headers", None)
+        if isinstance(headers, Mapping):
+            return {str(name).lower(): str(value) for name, value in headers.items()}
+    return {}
+
+
+def retry_after(headers: Mapping[str, str]) -> float | None:
+    """Seconds to wait by `retry-after-ms` or `Retry-After` (RFC 9110: seconds or a date), never negative."""
+    milliseconds = headers.get("retry-after-ms")
+    if milliseconds is not None and (value := _number(milliseconds)) is not None:
+        return max(0.0, value / 1000)
+    text = headers.get("retry-after")
+    if text is None:
+        return None
+    if (value := _number(text)) is not None:
+        return max(0.0, value)
+    try:
+        return max(0.0, parsedate_to_datetime(text).timestamp() - time.time())
+    except ValueError:
+        return None
+
+
+def read_pace(headers: Mapping[str, str]) -> Pace | None:
+    """The state of the rate limits by the `x-ratelimit-*` headers that OpenAI introduced and others follow."""
+    lowered = {name.lower(): value for name, value in headers.items()}
+    if not any(name.startswith("x-ratelimit-") for name in lowered):
+        return None
+
+    def whole(name: str) -> int | None:
+        value = _number(lowered.get(f"x-ratelimit-{name}", ""))
+        return None if value is None else int(value)
+
+    return Pace(
+        requests_per_minute=whole("limit-requests"),
+        units_per_minute=whole("limit-tokens"),
+        requests_left=whole("remaining-requests"),
+        units_left=whole("remaining-tokens"),
+        requests_reset=seconds_of(lowered.get("x-ratelimit-reset-requests")),
+        units_reset=seconds_of(lowered.get("x-ratelimit-reset-tokens")),
+    )
+
+
+def seconds_of(text: str | None) -> float | None:
+    """Seconds of a duration such as `"6m0s"`, `"20ms"`, `"1.5"`; `None` for anything else."""
+    if not text:
+        return None
+    if (value := _number(text)) is not None:
+        return max(0.0, value)
+    parts = _DURATION.findall(text)
+    if not parts or "".join(number + unit for number, unit in parts) != text:
+        return None
+    return sum(float(number) * _SECONDS[unit] for number, unit in parts)
+
+
+def in_order(entries: Iterable[tuple[int, T]], count: int) -> list[T]:
+    """The values of `(index, value)` pairs in the order of their indices.
+
+    Raises:
+        InvalidOutputError: unless the indices are 0 to `count - 1`, each once.
+    """
+    by_index: dict[int, T] = {}
+    total = 0
+    for index, value in entries:
+        by_index[index] = value
+        total += 1
+    if total != count or set(by_index) != set(range(count)):
+        raise InvalidOutputError(f"a reply holds {total} vectors ({len(by_index)} distinct places) for {count} inputs")
+    return [by_index[index] for index in range(count)]
+
+
+def vector_of(value: Any) -> FloatArray:
+    """One vector `(d,)` as replies write it: a list of numbers, or base64 of little-endian float32.
+
+    Raises:
+        InvalidOutputError: if it is neither.
+    """
+    try:
+        if isinstance(value, str | bytes):
+            data = binascii.a2b_base64(value)
+            return np.frombuffer(data, "<f4").astype(np.float32, copy=False)
+        vector = np.asarray(value, np.float32)
+    except (ValueError, TypeError) as error:
+        raise InvalidOutputError(f"a reply holds a vector that cannot be read ({error})") from None
+    if vector.ndim != 1:
+        raise InvalidOutputError(f"a reply holds a vector of {vector.ndim} axes")
+    return vector
+
+
+def rows_of(values: Sequence[Any]) -> FloatArray:
+    """Vectors as replies write them, stacked: `(n, d)`.
+
+    Raises:
+        InvalidOutputError: if one cannot be read, or they differ in dimension.
+    """
+    vectors = [vector_of(value) for value in values]
+    if len({len(vector) for vector in vectors}) > 1:
+        raise InvalidOutputError("a reply holds vectors of several dimensions")
+    stacked: FloatArray = np.stack(vectors) if vectors else np.empty((0, 0), np.float32)
+    return stacked
+
+
+def estimate_texts(items: Sequence[Item], overhead: int = 0) -> Measure:
+    """About how many tokens each one-part text item has, with `overhead` for a prompt."""
+    return Measure([estimate_tokens(item.text) + overhead for item in items], exact=False)
+
+
+def split_by_estimate(item: Item, max_units: int, overhead: int = 0) -> list[Item]:
+    """A text item as pieces of at most `max_units` estimated tokens each, nothing left out.
+
+    Raises:
+        InvalidInputError: if not even a character fits.
+    """
+    room = int((max_units - overhead - 1) * BYTES_PER_TOKEN)
+    if room < 4:
+        raise InvalidInputError(f"a limit of {max_units} tokens leaves no room for text")
+    return [text_item(piece) for piece in split_text(item.text, room)]
+
+
+def _number(text: str) -> float | None:
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    return value if isfinite(value) else None
+
+
+def _is_transient(error: BaseException) -> bool:
+    if isinstance(error, TimeoutError | OSError | EOFError | json.JSONDecodeError | UnicodeDecodeError):
+        return True
+    names = {base.__name__ for base in type(error).__mro__}
+    return bool(names & (_TRANSPORT_ERRORS | _BROKEN_REPLIES))
