@@ -1,25 +1,11 @@
-"""What all tests here share: no network, the `matrix` marker, parity, tiny text models with random weights."""
+"""What all tests here share: no network, tiny text models with random weights."""
 
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
-import numpy as np
 import pytest
-
-
-def pytest_configure(config):
-    config.addinivalue_line("markers", "matrix: the rest of the parity matrices, beyond one case per code path")
-
-
-def pytest_collection_modifyitems(config, items):
-    if config.option.markexpr:
-        return
-    left_out = [item for item in items if item.get_closest_marker("matrix")]
-    if left_out:
-        config.hook.pytest_deselected(items=left_out)
-        items[:] = [item for item in items if item not in left_out]
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -37,21 +23,6 @@ def _no_hub() -> Iterator[None]:
 def _cache_folder(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     """Hashes are not to be remembered beyond the tests."""
     monkeypatch.setenv("LLM_MULTI_CORE_CACHE_DIR", str(tmp_path_factory.getbasetemp() / "cache"))
-
-
-def assert_same_vectors(ours: np.ndarray, theirs: np.ndarray) -> None:
-    """Parity: a cosine of at least 0.9999 and a maximum absolute error below 2e-5, as vectors of length 1."""
-    theirs = theirs / np.linalg.norm(theirs, axis=1, keepdims=True)
-    assert ours.dtype == np.float32
-    assert ours.shape == theirs.shape
-    cosines = (ours * theirs).sum(axis=1)
-    assert cosines.min() >= 0.9999
-    assert np.abs(ours - theirs).max() < 2e-5
-
-
-@pytest.fixture
-def same_vectors() -> Callable[[np.ndarray, np.ndarray], None]:
-    return assert_same_vectors
 
 
 # Tiny text models.

@@ -5,14 +5,14 @@ One case per code path runs by default, all of them with `-m "matrix or not matr
 
 from __future__ import annotations
 
-import random
 from contextlib import closing
 from dataclasses import dataclass, field
 
 import numpy as np
 import pytest
 
-from llm_multi_core.embedder import create_text_embedder
+from llm_multi_core.embedder import Task, create_text_embedder
+from llm_multi_core.embedder.inputs.text import text_item
 
 WIDTH, LIMIT = 32, 48
 
@@ -53,6 +53,18 @@ class Architecture:
     loaded: str | None = None
     halves: bool = False
     always: bool = False
+    framework: str = "huggingface"
+    options: dict = field(default_factory=dict)
+    role: str | None = None
+    prompt: str = ""
+
+    @property
+    def id(self):
+        return "-".join(filter(None, [self.framework, self.name, self.role or self.pooling]))
+
+
+_E5 = {"prompts": {"query": "query: ", "document": "passage: "}}
+_MODERNBERT = _ROTARY | {"local_attention": 8, "global_attn_every_n_layers": 2, "cls_token_id": 0, "sep_token_id": 2}
 
 
 ARCHITECTURES = (
@@ -68,7 +80,7 @@ ARCHITECTURES = (
     Architecture("ALBERT", ("AlbertConfig", "AlbertModel"), "wordpiece", _BERT_LIKE | {"embedding_size": 16}, "max"),
     Architecture("ELECTRA", ("ElectraConfig", "ElectraModel"), "wordpiece", _BERT_LIKE | {"embedding_size": 16}),
     Architecture("MPNet", ("MPNetConfig", "MPNetModel"), "roberta", _ROBERTA_LIKE),
-    Architecture("T5 encoder (GTR)", ("T5Config", "T5EncoderModel"), "t5", _T5, loaded="T5EncoderModel", always=True),
+    Architecture("T5 encoder", ("T5Config", "T5EncoderModel"), "t5", _T5, loaded="T5EncoderModel", always=True),
     Architecture("T5, both halves", ("T5Config", "T5Model"), "t5", _T5, loaded="T5EncoderModel"),
     Architecture(
         "BART",
@@ -126,24 +138,43 @@ ARCHITECTURES = (
     Architecture(
         "Qwen3", ("Qwen3Config", "Qwen3Model"), "t5", _ROTARY | {"num_key_value_heads": 2, "head_dim": 8}, "lasttoken"
     ),
-    Architecture(
-        "ModernBERT",
-        ("ModernBertConfig", "ModernBertModel"),
-        "roberta",
-        _ROTARY | {"local_attention": 8, "global_attn_every_n_layers": 2, "cls_token_id": 0, "sep_token_id": 2},
-        always=True,
+    Architecture("ModernBERT", ("ModernBertConfig", "ModernBertModel"), "roberta", _MODERNBERT, always=True),
+    *(
+        Architecture(
+            "ModernBERT",
+            ("ModernBertConfig", "ModernBertModel"),
+            "roberta",
+            _MODERNBERT,
+            framework="modernbert",
+            role=role,
+            prompt=prompt,
+            always=role == "query",
+        )
+        for role, prompt in (("query", "search_query: "), ("document", "search_document: "))
+    ),
+    *(
+        Architecture(
+            "E5 (XLM-R with prompts)",
+            ("XLMRobertaConfig", "XLMRobertaModel"),
+            "roberta",
+            _ROBERTA_LIKE,
+            options=_E5,
+            role=role,
+            prompt=_E5["prompts"][role],
+        )
+        for role in ("query", "document")
     ),
     Architecture("DeBERTa-v2", ("DebertaV2Config", "DebertaV2Model"), "wordpiece", _BERT_LIKE),
-    Architecture("ELECTRA, attention", ("ElectraConfig", "ElectraModel"), "wordpiece", _BERT_LIKE, "attention"),
-    Architecture("BERT, attention", ("BertConfig", "BertModel"), "wordpiece", _BERT_LIKE, "attention", always=True),
+    Architecture("ELECTRA", ("ElectraConfig", "ElectraModel"), "wordpiece", _BERT_LIKE, "attention"),
+    Architecture("BERT", ("BertConfig", "BertModel"), "wordpiece", _BERT_LIKE, "attention", always=True),
 )
 
 
 def cases():
-    return [pytest.param(row, id=row.name, marks=() if row.always else pytest.mark.matrix) for row in ARCHITECTURES]
+    return [pytest.param(row, id=row.id, marks=() if row.always else pytest.mark.matrix) for row in ARCHITECTURES]
 
 
-def reference(folder, row, texts, prompt=""):
+def reference(folder, row, texts, limit=LIMIT):
     """One text at a time, without padding, pooled by the textbook."""
     import torch
     import transformers
@@ -156,7 +187,7 @@ def reference(folder, row, texts, prompt=""):
         model = model.get_encoder()
     rows = []
     for text in texts:
-        inputs = tokenizer(prompt + text, truncation=True, max_length=LIMIT, return_tensors="pt")
+        inputs = tokenizer(row.prompt + text, truncation=True, max_length=limit, return_tensors="pt")
         with torch.inference_mode():
             output = model(**inputs, **({"output_attentions": True} if row.pooling == "attention" else {}))
         rows.append(textbook(row.pooling, output).numpy())
@@ -181,16 +212,49 @@ def textbook(pooling, output):
     return states.amax(0) if weights is None else (weights / weights.sum()) @ states
 
 
+def embedder_for(folder, row):
+    settings = {"device": "cpu", "precision": "float32", "truncation": "truncate"}
+    pooling = {} if row.framework == "modernbert" else {"pooling": row.pooling}
+    return closing(create_text_embedder(row.framework, str(folder), **settings, **pooling, **row.options))
+
+
 @pytest.mark.parametrize("row", cases())
-def test_vectors_equal_those_of_transformers(row, tmp_path, save_backbone, texts, same_vectors):
+def test_vectors_equal_those_of_transformers(row, tmp_path, save_backbone, texts, parity):
     folder = save_backbone(tmp_path, *row.classes, row.tokenizer, row.tokenizer_options, **row.settings)
-    theirs = reference(folder, row, texts)
-    shuffled = random.Random(3).sample(range(len(texts)), len(texts))
-    settings = {"device": "cpu", "precision": "float32", "truncation": "truncate", "pooling": row.pooling}
-    with closing(create_text_embedder("huggingface", str(folder), **settings)) as embedder:
-        ours = embedder.embed_batch(texts)
-        same_vectors(ours, theirs)
-        same_vectors(embedder.embed_batch([texts[i] for i in shuffled]), theirs[shuffled])
-        same_vectors(np.stack([embedder.embed(text) for text in texts[:4]]), theirs[:4])
-        u, v = embedder.embed_batch(["river mountain glacier", "invoice payment committee"])
-    assert u @ v < 0.99
+    expected = reference(folder, row, texts)
+    with embedder_for(folder, row) as embedder:
+        parity.check(embedder, texts, expected, architecture=row.name, variant=row.role or row.pooling, role=row.role)
+
+
+LONG = 512
+POSITIONS = {
+    "BERT": LONG,
+    "XLM-R": LONG + 2,
+    "GPT-2": LONG,
+    "Llama": LONG,
+    "ModernBERT": LONG,
+    "T5 encoder": None,
+}
+"""Architectures with as many positions as it takes, by the setting that says so."""
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=() if name == "BERT" else pytest.mark.matrix) for name in POSITIONS]
+)
+def test_three_tokens_beside_five_hundred(name, tmp_path, save_backbone, same_vectors):
+    """In one batch, which the pipeline would rather not make."""
+    row = next(row for row in ARCHITECTURES if row.name == name)
+    positions = {key: POSITIONS[name] for key in ("max_position_embeddings", "n_positions") if key in row.settings}
+    options = row.tokenizer_options | {"model_max_length": LONG}
+    folder = save_backbone(tmp_path, *row.classes, row.tokenizer, options, **row.settings | positions)
+    texts = ["a", "river", "the whale " * 250, "copper in the kitchen"]
+    expected = reference(folder, row, texts, LONG)
+    with embedder_for(folder, row) as embedder:
+        encoder = embedder._resolve().handle.encoder()
+        encoder.load()
+        items = [text_item(text) for text in texts]
+        units = encoder.measure(items, Task()).units
+        assert min(units) <= 3
+        assert max(units) >= 500
+        found = encoder.forward(encoder.prepare(items, Task()))
+    same_vectors(found, expected)

@@ -27,6 +27,16 @@ BERT = {
     "max_position_embeddings": LIMIT,
 }
 GPT2 = {"vocab_size": 400, "n_embd": WIDTH, "n_layer": 2, "n_head": 4, "n_positions": LIMIT}
+T5 = {
+    "vocab_size": 400,
+    "d_model": WIDTH,
+    "d_kv": 8,
+    "d_ff": 48,
+    "num_layers": 2,
+    "num_heads": 4,
+    "pad_token_id": 1,
+    "eos_token_id": 2,
+}
 MODERNBERT = BERT | {"local_attention": 8, "pad_token_id": 1, "cls_token_id": 0, "sep_token_id": 2}
 
 
@@ -47,20 +57,27 @@ def modernbert(tmp_path, save_backbone):
 
 
 @pytest.fixture
-def folder_of(bert, tmp_path):
-    """A sentence-transformers folder round the tiny BERT."""
+def t5(tmp_path, save_backbone):
+    return save_backbone(tmp_path / "t5", "T5Config", "T5EncoderModel", "t5", **T5)
 
-    def make(pooling="mean", dense=False, normalize=True, include_prompt=True, **settings):
+
+@pytest.fixture
+def folder_of(request, tmp_path):
+    """A sentence-transformers folder round a tiny backbone; `dense` names the activation of a head."""
+
+    def make(pooling="mean", dense=None, normalize=True, include_prompt=True, backbone="bert", **settings):
         import torch
         from sentence_transformers import SentenceTransformer
         from sentence_transformers.base.modules import Dense, Normalize, Transformer
         from sentence_transformers.sentence_transformer.modules import Pooling
 
         torch.manual_seed(14)
-        modules = [Transformer(str(bert), max_seq_length=32)]
+        modules = [Transformer(str(request.getfixturevalue(backbone)), max_seq_length=32)]
         modules.append(Pooling(WIDTH, pooling, include_prompt=include_prompt))
         if dense:
-            head = Dense(modules[1].pooling_output_dimension, 24, activation_function=torch.nn.Tanh())
+            activation = getattr(torch.nn, dense)()
+            bias = dense != "Identity"
+            head = Dense(modules[1].pooling_output_dimension, 24, bias=bias, activation_function=activation)
             torch.nn.init.normal_(head.linear.weight, std=0.3)
             modules.append(head)
         if normalize:
@@ -78,26 +95,29 @@ def embedder_for(folder, framework="huggingface", **options):
 
 
 FOLDERS = {
-    "mean": {},
-    "two modes, unnormalised": {"pooling": ("cls", "max"), "normalize": False},
-    "GTR-like": {"dense": True, "prompts": {"query": "river of ", "document": "engine "}},
-    "LaBSE-like": {"pooling": "cls", "dense": True},
-    "truncated": {"dense": True, "normalize": False, "truncate_dim": 16},
-    "INSTRUCTOR-like": {"include_prompt": False, "prompts": {"query": "river of the ", "document": ""}},
-    "weightedmean": {"pooling": "weightedmean"},
+    ("Sentence-BERT", "mean"): {},
+    ("Sentence-BERT", "CLS + max"): {"pooling": ("cls", "max"), "normalize": False},
+    ("Sentence-BERT", "weighted mean"): {"pooling": "weightedmean"},
+    ("Sentence-BERT", "cut dense head"): {"dense": "Tanh", "normalize": False, "truncate_dim": 16},
+    ("GTR (T5 encoder, dense head)", ""): {"backbone": "t5", "dense": "Identity"},
+    ("LaBSE (CLS, dense head)", ""): {"pooling": "cls", "dense": "Tanh"},
+    ("INSTRUCTOR (prompt left out of the mean)", ""): {
+        "include_prompt": False,
+        "prompts": {"query": "river of the ", "document": ""},
+    },
 }
 
 
-@pytest.mark.parametrize("name", FOLDERS)
+@pytest.mark.parametrize(("architecture", "variant"), FOLDERS)
 @pytest.mark.parametrize("role", ["query", "symmetric"])
-def test_a_sentence_transformers_folder_is_heeded(name, role, folder_of, texts, same_vectors):
+def test_a_sentence_transformers_folder_is_heeded(architecture, variant, role, folder_of, texts, parity):
     from sentence_transformers import SentenceTransformer
 
-    folder = folder_of(**FOLDERS[name])
+    folder = folder_of(**({"prompts": {"query": "river of ", "document": "engine "}} | FOLDERS[architecture, variant]))
     model = SentenceTransformer(str(folder), device="cpu")
-    theirs = (model.encode_query if role == "query" else model.encode)(texts)
+    theirs = (model.encode_query if role == "query" else model.encode)(texts, batch_size=1)
     with embedder_for(folder) as ours, embedder_for(folder, "sentence-transformers") as plugin:
-        same_vectors(ours.embed_batch(texts, role=role), theirs)
+        parity.check(ours, texts, theirs, architecture=architecture, variant=variant or role, role=role)
         assert ours.space == plugin.space
 
 
@@ -122,7 +142,7 @@ def test_minilm_is_the_same_space_in_both_frameworks(same_vectors):
 
 
 def test_pooling_takes_the_place_of_the_folders_own(folder_of, bert, texts):
-    with embedder_for(folder_of(dense=True)) as own, embedder_for(folder_of(dense=True), pooling="cls") as chosen:
+    with embedder_for(folder_of(dense="Tanh")) as own, embedder_for(folder_of(dense="Tanh"), pooling="cls") as chosen:
         assert (own.dimension, chosen.dimension) == (24, WIDTH)
         assert own.space != chosen.space
         with embedder_for(bert, pooling="cls", max_length=32) as plain:
@@ -197,23 +217,6 @@ def test_a_tokenizer_that_cannot_be_taken_over_gives_the_same(bert, gpt2, texts,
             with embedder_for(folder, prompts={"other": "x"}) as slow:
                 same_vectors(slow.embed_batch(texts), expected)
                 assert slow.plan(texts).units == units
-
-
-def test_prompts_of_cards_are_used_where_nobody_names_any():
-    from llm_multi_core.embedder import Role
-    from llm_multi_core_transformers.prompts import card_prompts, choose_prompts
-
-    none = {"prompts": None, "default_prompt_name": None}
-    e5 = card_prompts("intfloat/E5-base-v2")
-    assert choose_prompts({}, none, e5).by_role[Role.DOCUMENT] == "passage: "
-    assert choose_prompts({"prompts": {"query": "find "}}, none, e5).by_role[Role.DOCUMENT] == ""
-    given = choose_prompts({"prompts": {"query": "find "}}, none | {"prompts": {"passage": "p "}}, e5)
-    assert [given.by_role[role] for role in (Role.QUERY, Role.DOCUMENT, Role.SYMMETRIC)] == ["find ", "p ", ""]
-    assert choose_prompts({}, none | {"prompts": {}}, e5).distinguished == frozenset()
-    named = choose_prompts({}, none | {"default_prompt_name": "document"}, e5)
-    assert named.by_role[Role.SYMMETRIC] == "passage: "
-    with pytest.raises(InvalidOptionError, match="no prompt named 'cluster'"):
-        choose_prompts({}, none | {"default_prompt_name": "cluster"}, e5)
 
 
 def test_max_length(bert, same_vectors):

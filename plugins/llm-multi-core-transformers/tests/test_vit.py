@@ -56,7 +56,7 @@ def test_the_default_is_the_cls_token(save, pictures):
         assert default.dimension == 32
 
 
-def test_a_model_tuned_for_its_mean_gives_that(save, pictures, same_vectors):
+def test_a_model_tuned_for_its_mean_gives_that(save, pictures, parity):
     import torch
     from transformers import AutoImageProcessor, AutoModel
 
@@ -65,7 +65,7 @@ def test_a_model_tuned_for_its_mean_gives_that(save, pictures, same_vectors):
     with torch.inference_mode():
         theirs = model.eval()(**processor(images=pictures, return_tensors="pt")).pooler_output.numpy()
     with embedder_for(folder) as embedder:
-        same_vectors(embedder.embed_batch(pictures), theirs)
+        parity.check(embedder, pictures, theirs, architecture="BEiT", variant="pooled by itself")
 
 
 def test_files_of_any_size_and_form(save, pictures, tmp_path, same_vectors):
