@@ -217,19 +217,3 @@ def texts() -> list[str]:
     made += ["", "<end_of_text> river", "river"]
     draw.shuffle(made)
     return made
-
-
-def assert_same_vectors(ours: np.ndarray, theirs: np.ndarray, error: float = 2e-5) -> None:
-    """Parity of unit vectors, with a control that they could have differed."""
-    assert ours.dtype == np.float32
-    assert ours.shape == theirs.shape
-    unit = theirs / np.linalg.norm(theirs, axis=1, keepdims=True)
-    assert (ours * unit).sum(axis=1).min() >= 0.99999
-    assert np.abs(ours - unit).max() < error
-    if len(unit) > 1:
-        assert (unit @ unit.T).min() < 0.99
-
-
-@pytest.fixture
-def same_vectors() -> Callable[[np.ndarray, np.ndarray], None]:
-    return assert_same_vectors

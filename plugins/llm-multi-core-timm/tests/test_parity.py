@@ -9,38 +9,40 @@ import torch
 from timm.data import create_transform, resolve_data_config
 
 from llm_multi_core.embedder import create_image_embedder
+from llm_multi_core.embedder.testing.conformance import Tolerance
 
 matrix = pytest.mark.matrix
+ERROR = Tolerance(error=1e-4)
+"""Random weights of many convolutions, one behind another, blow rounding errors up."""
 
-FAMILIES = [
-    "resnet",
-    "vit",
-    "efficientnet",
-    "vgg",
-    "convnext",
-    "swin",
-    "registers",
-    *(
-        pytest.param(name, marks=matrix)
-        for name in (
-            "resnet18",
-            "resnet50",
-            "vgg16",
-            "inception_v3",
-            "inception_v4",
-            "inception_resnet_v2",
-            "efficientnet_b0",
-            "efficientnetv2",
-            "mobilenetv3",
-            "convnext_atto",
-            "densenet",
-            "vit_tiny",
-            "deit",
-            "beit",
-            "eva02",
-        )
-    ),
-]
+FAMILIES = {
+    "resnet": "ResNet",
+    "vit": "ViT",
+    "efficientnet": "EfficientNet",
+    "vgg": "VGG",
+    "convnext": "ConvNeXt",
+    "swin": "Swin",
+    "registers": "DINOv2 with registers",
+}
+MORE = {
+    "resnet18": "ResNet-18",
+    "resnet50": "ResNet-50",
+    "vgg16": "VGG-16",
+    "inception_v3": "Inception v3",
+    "inception_v4": "Inception v4",
+    "inception_resnet_v2": "Inception-ResNet v2",
+    "efficientnet_b0": "EfficientNet-B0",
+    "efficientnetv2": "EfficientNetV2",
+    "mobilenetv3": "MobileNetV3",
+    "convnext_atto": "ConvNeXt atto",
+    "densenet": "DenseNet-121",
+    "vit_tiny": "ViT tiny",
+    "deit": "DeiT, distilled",
+    "beit": "BEiT",
+    "eva02": "EVA-02",
+}
+ARCHITECTURES = {"grey": "ResNet"} | FAMILIES | MORE
+"""The architecture of each model in `MODELS`."""
 
 
 def reference(folder):
@@ -57,37 +59,41 @@ def expected(features, transform, pictures):
     return torch.nn.functional.normalize(rows.double(), dim=1).numpy()
 
 
-def assert_same(ours, theirs):
-    """Parity, with the control that two pictures differ."""
-    assert ours.dtype == np.float32
-    assert ours.shape == theirs.shape
-    cosines = (ours * theirs).sum(axis=1) / np.linalg.norm(ours, axis=1) / np.linalg.norm(theirs, axis=1)
+@pytest.fixture
+def check(model_folder, pictures, parity):
+    """Compares a model of timm's, by its name in `MODELS`."""
 
-    assert cosines.min() >= 0.99999
-    assert np.abs(ours - theirs).max() < 1e-4
-    assert (theirs @ theirs.T).min() < 0.99
+    def compare(name, theirs, *, variant="", framework="timm", **options):
+        settings = {"precision": "float32", "device": "cpu"}
+        with create_image_embedder(framework, str(model_folder(name)), **settings, **options) as embedder:
+            architecture = ARCHITECTURES[name]
+            parity.check(
+                embedder, pictures, theirs, architecture=architecture, variant=variant, tolerance=ERROR, alone=12
+            )
+            assert embedder.dimension == theirs.shape[1]
 
-
-def check(folder, pictures, theirs, **options):
-    """Alone, in a batch, shuffled."""
-    with create_image_embedder("timm", str(folder), precision="float32", device="cpu", **options) as embedder:
-        assert_same(embedder.embed_batch(pictures), theirs)
-        assert_same(np.stack([embedder.embed(picture) for picture in pictures]), theirs)
-        order = np.random.default_rng(1).permutation(len(pictures))
-        assert_same(embedder.embed_batch([pictures[place] for place in order]), theirs[order])
-        assert embedder.dimension == theirs.shape[1]
+    return compare
 
 
-@pytest.mark.parametrize("name", FAMILIES)
-def test_pooled_features(model_folder, pictures, name):
+def pooled(model):
+    return lambda x: model.forward_head(model.forward_features(x), pre_logits=True)
+
+
+@pytest.mark.parametrize("name", [*FAMILIES, *(pytest.param(name, marks=matrix) for name in MORE)])
+def test_pooled_features(model_folder, pictures, name, check):
     model, transform = reference(model_folder(name))
-    theirs = expected(lambda x: model.forward_head(model.forward_features(x), pre_logits=True), transform, pictures)
-    check(model_folder(name), pictures, theirs)
+    check(name, expected(pooled(model), transform, pictures), variant="auto")
+
+
+@pytest.mark.parametrize("name", ["resnet", pytest.param("resnet50", marks=matrix)])
+def test_framework_resnet(model_folder, pictures, name, check):
+    model, transform = reference(model_folder(name))
+    check(name, expected(pooled(model), transform, pictures), framework="resnet")
 
 
 @pytest.mark.parametrize("name", ["vit", "registers"])
 @pytest.mark.parametrize("extraction", ["cls", "gap", "gmp"])
-def test_tokens(model_folder, pictures, name, extraction):
+def test_tokens(model_folder, pictures, name, extraction, check):
     model, transform = reference(model_folder(name))
     prefix = {"vit": 1, "registers": 5}[name]
 
@@ -99,12 +105,12 @@ def test_tokens(model_folder, pictures, name, extraction):
         assert patches.shape[1] == 16
         return patches.mean(1) if extraction == "gap" else patches.max(1).values
 
-    check(model_folder(name), pictures, expected(features, transform, pictures), extraction=extraction)
+    check(name, expected(features, transform, pictures), variant=extraction, extraction=extraction)
 
 
 @pytest.mark.parametrize("name", ["resnet", "convnext", "swin"])
 @pytest.mark.parametrize("extraction", ["gap", "gmp"])
-def test_maps(model_folder, pictures, name, extraction):
+def test_maps(model_folder, pictures, name, extraction, check):
     model, transform = reference(model_folder(name))
 
     def features(x):
@@ -112,21 +118,21 @@ def test_maps(model_folder, pictures, name, extraction):
         places = (1, 2) if name == "swin" else (2, 3)
         return maps.mean(places) if extraction == "gap" else maps.amax(places)
 
-    check(model_folder(name), pictures, expected(features, transform, pictures), extraction=extraction)
+    check(name, expected(features, transform, pictures), variant=extraction, extraction=extraction)
 
 
 @pytest.mark.parametrize("name", ["resnet", "efficientnet"])
-def test_levels_of_convolutions(model_folder, pictures, name):
+def test_levels_of_convolutions(model_folder, pictures, name, check):
     """Against timm's `features_only`."""
     folder = model_folder(name)
     _, transform = reference(folder)
     model = timm.create_model(f"local-dir:{folder}", pretrained=True, features_only=True, out_indices=(-3, -2, -1))
     model.eval()
     theirs = expected(lambda x: torch.cat([level.mean((2, 3)) for level in model(x)], 1), transform, pictures)
-    check(folder, pictures, theirs, extraction="multi-level")
+    check(name, theirs, variant="multi-level", extraction="multi-level")
 
 
-def test_levels_of_a_transformer(model_folder, pictures):
+def test_levels_of_a_transformer(model_folder, pictures, check):
     model, transform = reference(model_folder("vit"))
 
     def features(x):
@@ -137,18 +143,19 @@ def test_levels_of_a_transformer(model_folder, pictures):
             layers.append(model.norm(x)[:, 1:].mean(1))
         return torch.cat(layers[-2:], 1)
 
-    check(model_folder("vit"), pictures, expected(features, transform, pictures), extraction="multi-level", levels=2)
+    theirs = expected(features, transform, pictures)
+    check("vit", theirs, variant="multi-level", extraction="multi-level", levels=2)
 
 
-def test_grey(model_folder, pictures):
+def test_grey(model_folder, pictures, check):
     model, transform = reference(model_folder("grey"))
     greys = [picture.convert("L") for picture in pictures]
     theirs = expected(lambda x: model.forward_features(x).mean((2, 3)), transform, greys)
-    check(model_folder("grey"), pictures, theirs)
+    check("grey", theirs, variant="one channel")
 
 
 @pytest.mark.parametrize("extraction", ["auto", "multi-level", pytest.param("gap", marks=matrix)])
-def test_alexnet(alexnet_folder, pictures, extraction):
+def test_alexnet(alexnet_folder, pictures, extraction, parity):
     """Against torchvision's model under torchvision's own preprocessing."""
     from safetensors.torch import load_file
     from torchvision.models import AlexNet_Weights, alexnet
@@ -165,7 +172,10 @@ def test_alexnet(alexnet_folder, pictures, extraction):
         return torch.cat([model.features[:end](x).mean((2, 3)) for end in ends], 1)
 
     few = pictures[:5]
-    check(alexnet_folder, few, expected(features, transform, few), extraction=extraction)
+    theirs = expected(features, transform, few)
+    settings = {"precision": "float32", "device": "cpu", "extraction": extraction}
+    with create_image_embedder("timm", str(alexnet_folder), **settings) as embedder:
+        parity.check(embedder, few, theirs, architecture="AlexNet (torchvision)", variant=extraction, tolerance=ERROR)
 
 
 def test_files_are_as_pictures(model_folder, pictures, tmp_path):
@@ -190,9 +200,7 @@ def test_large_jpegs_are_decoded_at_reduced_scale(model_folder, tmp_path):
     model, transform = reference(model_folder("vit"))
     with Image.open(tmp_path / "large.jpg") as picture:
         picture.load()
-        theirs = expected(
-            lambda x: model.forward_head(model.forward_features(x), pre_logits=True), transform, [picture]
-        )
+        theirs = expected(pooled(model), transform, [picture])
     with create_image_embedder("timm", str(model_folder("vit")), precision="float32", device="cpu") as embedder:
         ours = embedder.embed(tmp_path / "large.jpg")
 

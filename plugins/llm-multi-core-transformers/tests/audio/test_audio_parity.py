@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import random
-
 import numpy as np
 import pytest
 
@@ -13,20 +11,21 @@ SECONDS = (0.3, 20.0, 1.7, 1.7, 0.31, 4.2, 0.3, 2.0)
 """Mixed lengths, two pairs of them equal."""
 
 MATRIX = [
-    ("wav2vec2", "wav2vec2"),
-    ("wav2vec2", "wav2vec2-layer"),
-    ("hubert", "hubert"),
-    ("wavlm", "wavlm"),
-    ("wavlm", "wavlm-layer"),
-    ("data2vec", "data2vec"),
-    pytest.param("wav2vec2", "wav2vec2-layer-plain", marks=pytest.mark.matrix),
-    pytest.param("wav2vec2", "wav2vec2-adapter", marks=pytest.mark.matrix),
-    pytest.param("wav2vec2", "unispeech", marks=pytest.mark.matrix),
-    pytest.param("wav2vec2", "unispeech-sat", marks=pytest.mark.matrix),
-    pytest.param("wav2vec2", "conformer", marks=pytest.mark.matrix),
-    pytest.param("hubert", "hubert-layer", marks=pytest.mark.matrix),
-    pytest.param("hubert", "hubert-batch-norm", marks=pytest.mark.matrix),
+    ("wav2vec2", "wav2vec2", "Wav2Vec2", "group norm"),
+    ("wav2vec2", "wav2vec2-layer", "Wav2Vec2", "layer norm"),
+    ("hubert", "hubert", "HuBERT", "group norm"),
+    ("wavlm", "wavlm", "WavLM", "group norm"),
+    ("wavlm", "wavlm-layer", "WavLM", "layer norm"),
+    ("data2vec", "data2vec", "Data2Vec audio", "layer norm"),
+    pytest.param("wav2vec2", "wav2vec2-layer-plain", "Wav2Vec2", "raw samples", marks=pytest.mark.matrix),
+    pytest.param("wav2vec2", "wav2vec2-adapter", "Wav2Vec2", "adapter", marks=pytest.mark.matrix),
+    pytest.param("wav2vec2", "unispeech", "UniSpeech", "group norm", marks=pytest.mark.matrix),
+    pytest.param("wav2vec2", "unispeech-sat", "UniSpeech-SAT", "layer norm", marks=pytest.mark.matrix),
+    pytest.param("wav2vec2", "conformer", "Wav2Vec2 Conformer", "layer norm", marks=pytest.mark.matrix),
+    pytest.param("hubert", "hubert-layer", "HuBERT", "layer norm", marks=pytest.mark.matrix),
+    pytest.param("hubert", "hubert-batch-norm", "HuBERT", "batch norm of positions", marks=pytest.mark.matrix),
 ]
+"""Framework, name of the tiny model, architecture, variant."""
 
 
 def waveform_reference(parts, sound, pool=lambda states: states.last_hidden_state.mean(1)):
@@ -55,56 +54,37 @@ def whisper_reference(parts, sound, pool=lambda states, frames: states.last_hidd
         return pool(states, whisper_frames(sound))[0].numpy()
 
 
-def assert_same(found, expected):
-    """Parity: cosine at least 0.9999, largest absolute error below 2e-5 of the largest component."""
-    found, expected = np.asarray(found), np.asarray(expected)
-    assert found.dtype == np.float32
-    assert found.shape == expected.shape
-    cosines = (found * expected).sum(1) / np.linalg.norm(found, axis=1) / np.linalg.norm(expected, axis=1)
-    assert cosines.min() >= 0.9999
-    assert np.abs(found - expected).max() < 2e-5 * max(1.0, np.abs(expected).max())
+def embedder_for(framework, folder, **options):
+    settings = {"device": "cpu", "precision": "float32", "normalize": False}
+    return create_audio_embedder(framework, model=folder, **settings, **options)
 
 
-def assert_told_apart(vectors):
-    """Some pair of different sounds lies below 0.99, so that parity says something."""
-    units = np.asarray(vectors) / np.linalg.norm(vectors, axis=1, keepdims=True)
-    assert (units @ units.T).min() < 0.99
-
-
-@pytest.mark.parametrize(("framework", "name"), MATRIX)
-def test_waveforms(framework, name, sound_model, library, make_sound):
+@pytest.mark.parametrize(("framework", "name", "architecture", "variant"), MATRIX)
+def test_waveforms(framework, name, architecture, variant, sound_model, library, make_sound, parity):
     folder = sound_model(name)
     sounds = [make_sound(seconds, seed) for seed, seconds in enumerate(SECONDS)]
     expected = np.stack([waveform_reference(library(folder), sound) for sound in sounds])
-    assert_told_apart(expected)
-    order = random.Random(5).sample(range(len(sounds)), len(sounds))
-    with create_audio_embedder(framework, model=folder, device="cpu", precision="float32", normalize=False) as embedder:
-        assert_same(embedder.embed_batch(sounds), expected)
-        assert_same(embedder.embed_batch([sounds[place] for place in order]), expected[order])
-        assert_same(np.stack([embedder.embed(sound) for sound in sounds[:4]]), expected[:4])
+    with embedder_for(framework, folder) as embedder:
+        parity.check(embedder, sounds, expected, architecture=architecture, variant=variant)
 
 
 @pytest.mark.parametrize("name", ["wav2vec2", "wav2vec2-layer", "hubert-layer", "wavlm-layer", "data2vec"])
-def test_short_beside_long(name, waveform_encoder, decoded, sound_model, library, make_sound):
+def test_short_beside_long(name, waveform_encoder, decoded, sound_model, library, make_sound, same_vectors):
     """In one batch, which the pipeline would rather not make: 0.3 s beside 20 s."""
     sounds = [make_sound(0.3, 1), make_sound(20, 2), make_sound(3.3, 4)]
     expected = np.stack([waveform_reference(library(sound_model(name)), sound) for sound in sounds])
     encoder = waveform_encoder(name)
     batch = encoder.prepare([decoded(sound) for sound in sounds], Task())
     assert len(batch) == (1 if name.endswith("layer") else 3)
-    assert_same(encoder.forward(batch), expected)
+    same_vectors(encoder.forward(batch), expected)
 
 
-def test_whisper(sound_model, library, make_sound):
+def test_whisper(sound_model, library, make_sound, parity):
     folder = sound_model("whisper")
     sounds = [make_sound(seconds, seed) for seed, seconds in enumerate((0.3, 1.0, 0.02, 0.5, 0.5, 0.987, 0.001))]
     expected = np.stack([whisper_reference(library(folder), sound) for sound in sounds])
-    assert_told_apart(expected)
-    order = random.Random(5).sample(range(len(sounds)), len(sounds))
-    with create_audio_embedder("whisper", model=folder, device="cpu", precision="float32", normalize=False) as embedder:
-        assert_same(embedder.embed_batch(sounds), expected)
-        assert_same(embedder.embed_batch([sounds[place] for place in order]), expected[order])
-        assert_same(np.stack([embedder.embed(sound) for sound in sounds]), expected)
+    with embedder_for("whisper", folder) as embedder:
+        parity.check(embedder, sounds, expected, architecture="Whisper", variant="mean")
 
 
 CHOICES = [
@@ -118,23 +98,28 @@ CHOICES = [
 
 
 @pytest.mark.parametrize(("options", "pool"), CHOICES)
-def test_layers_and_poolings(options, pool, sound_model, library, make_sound):
+@pytest.mark.parametrize(
+    ("framework", "name", "architecture"),
+    [
+        ("wav2vec2", "wav2vec2-layer", "Wav2Vec2"),
+        ("data2vec", "data2vec", "Data2Vec audio"),
+        ("whisper", "whisper", "Whisper"),
+    ],
+)
+def test_layers_and_poolings(framework, name, architecture, options, pool, sound_model, library, make_sound, parity):
     """The same choices behind a mask, without one, and with Whisper's silence."""
     sounds = [make_sound(seconds, seed) for seed, seconds in enumerate((0.3, 0.9, 0.9, 0.05))]
-    for framework, name in (("wav2vec2", "wav2vec2-layer"), ("data2vec", "data2vec"), ("whisper", "whisper")):
-        folder = sound_model(name)
-        parts = library(folder)
-        if framework == "whisper":
-            expected = [whisper_reference(parts, sound, pool) for sound in sounds]
-        else:
-            expected = [waveform_reference(parts, sound, lambda states: pool(states, None)) for sound in sounds]
-        with create_audio_embedder(
-            framework, model=folder, device="cpu", precision="float32", normalize=False, **options
-        ) as embedder:
-            assert_same(embedder.embed_batch(sounds), np.stack(expected))
+    folder = sound_model(name)
+    if framework == "whisper":
+        expected = [whisper_reference(library(folder), sound, pool) for sound in sounds]
+    else:
+        expected = [waveform_reference(library(folder), sound, lambda states: pool(states, None)) for sound in sounds]
+    variant = " ".join(f"{name}={value}" for name, value in options.items())
+    with embedder_for(framework, folder, **options) as embedder:
+        parity.check(embedder, sounds, np.stack(expected), architecture=architecture, variant=variant)
 
 
-def test_file_of_another_rate(sound_model, library, make_sound, tmp_path):
+def test_file_of_another_rate(sound_model, library, make_sound, tmp_path, same_vectors):
     """A stereo file at 44.1 kHz is mixed down and resampled to the model's rate."""
     import soundfile
     import soxr
@@ -145,13 +130,11 @@ def test_file_of_another_rate(sound_model, library, make_sound, tmp_path):
     mono = soxr.resample((left + right) / 2, 44_100, 16_000).astype(np.float32)
     folder = sound_model("wav2vec2")
     expected = waveform_reference(library(folder), mono)
-    with create_audio_embedder(
-        "wav2vec2", model=folder, device="cpu", precision="float32", normalize=False
-    ) as embedder:
-        assert_same(embedder.embed(path)[None], expected[None])
+    with embedder_for("wav2vec2", folder) as embedder:
+        same_vectors(embedder.embed(path)[None], expected[None])
 
 
-def test_less_than_a_frame(sound_model, library, make_sound):
+def test_less_than_a_frame(sound_model, library, make_sound, same_vectors):
     """What is shorter than one frame (400 samples) is followed by silence, after normalisation."""
     sounds = [make_sound(0.005, 2), make_sound(0.01, 5), make_sound(0.4, 8)]
     for name in ("wav2vec2", "wav2vec2-layer"):
@@ -161,10 +144,8 @@ def test_less_than_a_frame(sound_model, library, make_sound):
         for sound in sounds:
             values = np.pad((sound - sound.mean()) / np.sqrt(sound.var() + 1e-7), (0, max(0, 400 - len(sound))))
             expected.append(waveform_reference((model, lambda values, **_: _tensors(values)), values))
-        with create_audio_embedder(
-            "wav2vec2", model=folder, device="cpu", precision="float32", normalize=False
-        ) as embedder:
-            assert_same(embedder.embed_batch(sounds), np.stack(expected))
+        with embedder_for("wav2vec2", folder) as embedder:
+            same_vectors(embedder.embed_batch(sounds), np.stack(expected))
 
 
 def _tensors(values):
