@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from llm_multi_core.embedder.encoders import Limits
+from llm_multi_core.embedder.encoders import Limits, Pace
 from llm_multi_core.embedder.rows import FloatArray
 
 
@@ -57,7 +57,8 @@ class WireError(Exception):
     Attributes:
         status: the HTTP status.
         message: what the provider would say.
-        code: the provider's own code, where its refusals carry one.
+        code: the provider's own code, where its refusals carry one; or the server's: `"too_long"` for
+            an input, `"too_many"` inputs, `"too_large"` a request, `"empty"`, `"poison"`.
     """
 
     def __init__(self, status: int, message: str, code: str = "") -> None:
@@ -111,6 +112,8 @@ class Wire(ABC):
 
     limits: ClassVar[Limits]
     """The documented limits; the server refuses, and notes, what goes beyond them."""
+    prefix: ClassVar[str] = ""
+    """What a client's base URL has after the server's address (`"/v1"`); paths come with it to `read`."""
 
     @abstractmethod
     def read(self, request: HttpRequest) -> EmbeddingCall | HttpReply:
@@ -131,6 +134,18 @@ class Wire(ABC):
     @abstractmethod
     def refuse(self, error: WireError, headers: Mapping[str, str] | None = None) -> HttpReply:
         """A refusal in the provider's form."""
+
+    def pace_headers(self, pace: Pace) -> Mapping[str, str]:
+        """The headers that tell of limits a minute; by default those that OpenAI introduced."""
+        values = {
+            "limit-requests": pace.requests_per_minute,
+            "limit-tokens": pace.units_per_minute,
+            "remaining-requests": pace.requests_left,
+            "remaining-tokens": pace.units_left,
+            "reset-requests": None if pace.requests_reset is None else f"{pace.requests_reset:.3f}s",
+            "reset-tokens": None if pace.units_reset is None else f"{pace.units_reset:.3f}s",
+        }
+        return {f"x-ratelimit-{name}": str(value) for name, value in values.items() if value is not None}
 
     def vector(self, content: Content, call: EmbeddingCall) -> FloatArray:
         """The vector `(dimension,)` of a content, of length 1: fixed by content, model, role and dimension."""
