@@ -139,3 +139,16 @@ def test_a_missing_key_names_the_variables(secret, monkeypatch):
 def test_a_chain_needs_no_variable():
     assert Credentials((), chain="google-adc").find({}) is None
     assert Credentials((), chain="google-adc").require(None, "gemini") is None
+
+
+def test_an_option_may_lead_to_a_server_without_a_key(monkeypatch):
+    for name in CREDENTIALS.variables:
+        monkeypatch.delenv(name, raising=False)
+    credentials = Credentials(CREDENTIALS.variables, optional_with=("base_url",))
+    assert credentials.require(None, "acme", {"base_url": "http://localhost:8000/v1"}) is None
+    assert credentials.require(Secret(KEY), "acme", {"base_url": "http://localhost:8000/v1"}) == KEY
+    for options in (None, {}, {"base_url": None}, {"timeout": 1.0}):
+        with pytest.raises(MissingCredentialsError, match=r"ACME_TOKEN, or base_url= of a server"):
+            credentials.require(None, "acme", options)
+    with pytest.raises(MissingCredentialsError):
+        CREDENTIALS.require(None, "acme", {"base_url": "http://localhost:8000/v1"})

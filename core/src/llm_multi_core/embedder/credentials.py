@@ -61,25 +61,35 @@ class Credentials:
         variables: environment variables, tried in order at the time of a call.
         chain: name of the provider's own credential chain (`"azure"`, `"google-adc"`), which its
             SDK resolves; then a missing variable is no error.
+        optional_with: options of the framework (`"base_url"`) that, when given, lead to a server that
+            may ask for no key; then a missing one is no error either.
     """
 
     variables: tuple[str, ...]
     chain: str | None = None
+    optional_with: tuple[str, ...] = ()
 
     def find(self, environ: Mapping[str, str] | None = None) -> str | None:
         """The first non-blank variable's value, or `None`."""
         source = os.environ if environ is None else environ
         return next((value for name in self.variables if (value := source.get(name, "").strip())), None)
 
-    def require(self, secret: Secret | None, framework: str) -> str | None:
+    def require(self, secret: Secret | None, framework: str, options: Mapping[str, Any] | None = None) -> str | None:
         """The key to use now: the passed one, else the environment's; `None` leaves it to the chain.
 
+        Args:
+            secret: what the user passed.
+            framework: the framework's name.
+            options: its options with their values, for those that make a key optional.
+
         Raises:
-            MissingCredentialsError: naming the variables, if there is no key and no chain.
+            MissingCredentialsError: naming the variables, if there is no key, and one is needed.
         """
         key = secret.reveal() if secret is not None else self.find()
-        if not key and self.chain is None:
+        optional = any((options or {}).get(name) is not None for name in self.optional_with)
+        if not key and self.chain is None and not optional:
+            ways = "".join(f", or {name}= of a server that needs none" for name in self.optional_with)
             raise MissingCredentialsError(
-                f"framework {framework!r} needs a key: pass api_key=... or set {' or '.join(self.variables)}"
+                f"framework {framework!r} needs a key: pass api_key=... or set {' or '.join(self.variables)}{ways}"
             )
         return key or None

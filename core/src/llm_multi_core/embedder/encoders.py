@@ -323,10 +323,10 @@ class HostedEncoder(Encoder):
         """The key to use now: the one passed, else the environment's; `None` leaves it to a chain.
 
         Raises:
-            MissingCredentialsError: if there is neither a key nor a chain.
+            MissingCredentialsError: if there is neither a key nor a chain, and one is needed.
         """
         credentials = self.config.credentials or Credentials(())
-        return credentials.require(self.config.secret, self.config.framework)
+        return credentials.require(self.config.secret, self.config.framework, self.config.options)
 
     def classify(self, error: Exception) -> Verdict:
         """By the HTTP status of the error, or its kind; override for a provider's own codes."""

@@ -101,7 +101,7 @@ class EmbedderSettings:
             _require(precision == "auto", f"framework {spec.name!r} is hosted: it has no precision")
         secret = _secret(spec.name, api_key, spec.credentials is not None)
         if spec.credentials is not None:
-            spec.credentials.require(secret, spec.name)
+            spec.credentials.require(secret, spec.name, options)
         return cls(
             offer=offer,
             model=chosen,
