@@ -10,7 +10,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 from llm_multi_core.embedder import EncoderConfig
@@ -91,20 +90,6 @@ def reference() -> Callable[..., Any]:
         return SentenceTransformer(folder, device="cpu", local_files_only=True, model_kwargs={"dtype": torch.float32})
 
     return load
-
-
-def assert_same_vectors(ours: np.ndarray, theirs: np.ndarray) -> None:
-    """Parity, with a control that the vectors could have differed."""
-    assert ours.dtype == np.float32
-    assert ours.shape == theirs.shape
-    cosines = (ours * theirs).sum(axis=1) / np.linalg.norm(ours, axis=1) / np.linalg.norm(theirs, axis=1)
-    assert cosines.min() >= 0.99999
-    assert np.abs(ours - theirs).max() < 2e-5
-
-
-@pytest.fixture
-def same_vectors() -> Callable[[np.ndarray, np.ndarray], None]:
-    return assert_same_vectors
 
 
 # Tokenizers.

@@ -32,7 +32,7 @@ def sound_reference(parts, sound):
         return found.pooler_output[0].numpy()
 
 
-@pytest.mark.parametrize(("name", "variant"), [("clap", ""), ("clap-fused", "fused")])
+@pytest.mark.parametrize(("name", "variant"), [("clap", "not fused"), ("clap-fused", "fused")])
 def test_sounds(name, variant, sound_model, library, sounds, settings, parity):
     folder = sound_model(name)
     expected = np.stack([sound_reference(library(folder), sound) for sound in sounds])
