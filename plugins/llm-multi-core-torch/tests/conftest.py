@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -26,9 +27,13 @@ class Hub:
 
     commit = COMMIT
 
-    def __init__(self, files: dict[str, bytes], gated: bool = False) -> None:
+    def __init__(
+        self, files: dict[str, bytes], gated: bool = False, discussions: list[dict[str, object]] | None = None
+    ) -> None:
         self.files = files
         self.gated = gated
+        self.discussions = discussions
+        self.requests: list[str] = []
         self.downloads: list[str] = []
         hub = self
 
@@ -47,7 +52,11 @@ class Hub:
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
     def answer(self, request: BaseHTTPRequestHandler) -> None:
+        self.requests.append(request.path)
         parts = request.path.partition("?")[0].strip("/").split("/")
+        if parts[-1] == "discussions":
+            self.list_discussions(request)
+            return
         if parts[:2] == ["api", "models"]:
             name, revision = "/".join(parts[2:4]), parts[5] if len(parts) > 5 else "main"
             if name != "acme/tiny":
@@ -69,6 +78,15 @@ class Hub:
                 self.downloads.append(file)
             digest = hashlib.sha256(content).hexdigest() if self.is_large(file) else hashlib.sha1(content).hexdigest()
             self.send(request, content, **{"ETag": f'"{digest}"', "X-Repo-Commit": COMMIT})
+
+    def list_discussions(self, request: BaseHTTPRequestHandler) -> None:
+        if self.discussions is None:
+            self.refuse(request, 404, "EntryNotFound")
+            return
+        repository = {"name": "acme/tiny", "type": "model"}
+        listed = [{**each, "repo": repository} for each in self.discussions]
+        page = {"discussions": listed, "count": len(listed), "start": 0}
+        self.send(request, json.dumps(page).encode(), **{"Content-Type": "application/json"})
 
     def sibling(self, file: str) -> dict[str, object]:
         entry: dict[str, object] = {"rfilename": file, "size": len(self.files[file])}
@@ -105,8 +123,8 @@ def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Hub]]:
 
     started: list[Hub] = []
 
-    def start(files: dict[str, bytes], gated: bool = False) -> Hub:
-        served = Hub(files, gated)
+    def start(files: dict[str, bytes], **settings: Any) -> Hub:
+        served = Hub(files, **settings)
         started.append(served)
         template = served.endpoint + "/{repo_id}/resolve/{revision}/{filename}"
         monkeypatch.setattr(constants, "ENDPOINT", served.endpoint)

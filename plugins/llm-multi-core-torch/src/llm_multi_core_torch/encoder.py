@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from llm_multi_core.embedder import EncoderConfig, LocalEncoder
+from llm_multi_core.embedder import EncoderConfig, LocalEncoder, UnsupportedDimensionsError
 from llm_multi_core_torch.devices import choose_device, device_type
 from llm_multi_core_torch.engines import EngineName, accelerate, engine_identity, is_small_enough, resolve_engine
 from llm_multi_core_torch.execution import inference, is_out_of_memory, limit_threads, release_memory, to_numpy
@@ -76,6 +76,22 @@ class TorchEncoder(LocalEncoder):
     def identity(self) -> Mapping[str, str]:
         """The engine and the resolved precision; extend it with prompts, pooling, preprocessing."""
         return {"engine": engine_identity(self.engine), "precision": self.precision.name}
+
+    def require_dimension(self, dimension: int, label: str) -> None:
+        """Refuse `dimensions` that are not the model's own; where vectors may be cut, the host does it.
+
+        Args:
+            dimension: components of the model's vectors.
+            label: the model's name, for the message.
+
+        Raises:
+            UnsupportedDimensionsError: if others were asked for.
+        """
+        wanted = self.config.dimensions
+        if wanted is not None and wanted != dimension:
+            raise UnsupportedDimensionsError(
+                f"model {label!r} gives {dimension} dimensions and cannot give {wanted} itself"
+            )
 
     def accelerate(
         self,

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from huggingface_hub.hf_api import ModelInfo
 
 _SKIPPED_FOLDERS = frozenset({"onnx", "openvino", "coreml", "gguf", "original", "runs", "logs", ".git"})
+_CONVERSION_BOT = "SFconvertbot"
+_CONVERSION_TITLE = "Adding `safetensors` variant of this model"
 _LOADED_SUFFIXES = frozenset({".json", ".txt", ".model", ".py", ".jinja", ".spm", ".vocab", ".tiktoken"})
 
 
@@ -166,6 +168,31 @@ def loaded_files(names: Iterable[str]) -> list[str]:
         if path.suffix in _LOADED_SUFFIXES or (is_weight_file(name) and not _is_superseded(path, every)):
             kept.append(name)
     return kept
+
+
+def safetensors_conversion(files: ModelFiles) -> str | None:
+    """The revision at which the hub keeps a model's pickled weights converted to safetensors.
+
+    Where a repository has weights in pickle form only, the hub's own bot opens a pull request with the same weights as
+    safetensors. Only the bot's count, so that no stranger's weights are named.
+
+    Returns:
+        `"refs/pr/N"`, or `None` if there is none, or the hub was not asked for this model and is not now.
+    """
+    if files.fetch is None:
+        return None
+    from huggingface_hub import HfApi
+
+    try:
+        found = HfApi().get_repo_discussions(
+            files.label, author=_CONVERSION_BOT, discussion_type="pull_request", discussion_status="open"
+        )
+        return next(
+            (each.git_reference for each in found if (each.author, each.title) == (_CONVERSION_BOT, _CONVERSION_TITLE)),
+            None,
+        )
+    except Exception:  # noqa: BLE001 - it is only for a hint in a message
+        return None
 
 
 def _is_superseded(path: PurePosixPath, names: set[str]) -> bool:

@@ -24,6 +24,11 @@ WEIGHTS = (
 _WEIGHT_SUFFIXES = frozenset({".safetensors", ".bin", ".pt", ".pth"})
 
 
+def within(folder: str, name: str) -> str:
+    """The name of a file in a sub-folder; `""` is the model's own folder."""
+    return f"{folder}/{name}" if folder else name
+
+
 def is_weight_file(name: str) -> bool:
     """Whether a file of this name holds weights that torch loads."""
     return PurePosixPath(name).suffix in _WEIGHT_SUFFIXES
@@ -47,6 +52,11 @@ class ModelFiles:
     remote: Mapping[str, str] = field(default_factory=dict)
     fetch: Callable[[str], Path] | None = None
 
+    @property
+    def short_label(self) -> str:
+        """The label; of a folder, its own name without the path to it."""
+        return Path(self.label).name if Path(self.label).expanduser().is_dir() else self.label
+
     def __contains__(self, name: str) -> bool:
         return name in self.remote or (self.folder / name).is_file()
 
@@ -54,7 +64,7 @@ class ModelFiles:
         """The names of all files in a sub-folder and below, sorted."""
         root = self.folder / folder
         here = {path.relative_to(self.folder).as_posix() for path in root.rglob("*") if path.is_file()}
-        prefix = f"{folder}/" if folder else ""
+        prefix = within(folder, "")
         return sorted(here | {name for name in self.remote if name.startswith(prefix)})
 
     def read_json(self, name: str, default: Any = None) -> Any:
@@ -100,13 +110,12 @@ class ModelFiles:
 
         Of several formats of the same weights only the preferred one counts. Empty if there are none.
         """
-        prefix = f"{folder}/" if folder else ""
         for whole, index in WEIGHTS:
-            if prefix + whole in self:
-                return {whole: self.sha256(prefix + whole)}
-            if prefix + index in self:
-                shards = sorted(set(self.read_object(prefix + index).get("weight_map", {}).values()))
-                return {shard: self.sha256(prefix + shard) for shard in shards}
+            if within(folder, whole) in self:
+                return {whole: self.sha256(within(folder, whole))}
+            if within(folder, index) in self:
+                shards = sorted(set(self.read_object(within(folder, index)).get("weight_map", {}).values()))
+                return {shard: self.sha256(within(folder, shard)) for shard in shards}
         return {}
 
     def download(self, folders: Collection[str]) -> None:
