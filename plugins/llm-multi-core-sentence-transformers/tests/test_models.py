@@ -12,12 +12,11 @@ import pytest
 
 from llm_multi_core.embedder import Modality, ModelLoadError, Role, Task, UntrustedCodeError, create_text_embedder
 from llm_multi_core.embedder.inputs.text import text_item
-from llm_multi_core_sentence_transformers import finding, packaged
-from llm_multi_core_sentence_transformers.catalogue import CATALOGUE, facts_about
+from llm_multi_core_sentence_transformers import finding
 from llm_multi_core_sentence_transformers.encoder import SentenceTransformersEncoder
 from llm_multi_core_sentence_transformers.plugin import llm_multi_core_frameworks
 from llm_multi_core_sentence_transformers.prompts import treatments
-from llm_multi_core_torch import ModelFiles, file_sha256
+from llm_multi_core_torch import ModelFiles, file_sha256, model_card, package_folder, packaged
 
 MINILM = "sentence-transformers/all-MiniLM-L6-v2"
 
@@ -39,7 +38,7 @@ def test_the_catalogue_for_listings_agrees_with_the_facts():
         for model in spec.models:
             assert model.source == f"https://huggingface.co/{model.name}"
             if spec.name == "sentence-transformers":
-                assert ("Matryoshka" in model.note) == facts_about(model.name).matryoshka
+                assert ("Matryoshka" in model.note) == model_card(model.name).matryoshka
 
 
 # Weights in pickle form.
@@ -84,7 +83,7 @@ def test_the_reason_why_nv_embed_does_not_run_still_holds():
 
 
 def test_an_instruction_to_nv_embed_is_put_into_its_template():
-    treated = treatments({}, {}, facts_about("nvidia/NV-Embed-v2"), routed=False)
+    treated = treatments({}, {}, model_card("nvidia/NV-Embed-v2"), routed=False)
     assert treated.of(Task(Role.QUERY)).prompt == (
         "Instruct: Given a question, retrieve passages that answer the question\nQuery: "
     )
@@ -94,7 +93,7 @@ def test_an_instruction_to_nv_embed_is_put_into_its_template():
 
 def test_jina_v3_has_its_own_names_for_the_roles():
     own = {"retrieval.query": "seek: ", "retrieval.passage": "hold: ", "text-matching": ""}
-    treated = treatments({"prompts": own}, {}, facts_about("jinaai/jina-embeddings-v3"), routed=True)
+    treated = treatments({"prompts": own}, {}, model_card("jinaai/jina-embeddings-v3"), routed=True)
     found = {str(role): (treated.by_role[role].prompt, treated.by_role[role].task) for role in Role}
     assert found == {
         "query": ("seek: ", "retrieval.query"),
@@ -116,7 +115,7 @@ def test_the_default_model_comes_from_its_package(name, config):
 
 
 def test_a_copy_in_a_folder_is_the_same_space(config, tmp_path):
-    folder = shutil.copytree(packaged._package_folder(), tmp_path / "MiniLM")
+    folder = shutil.copytree(package_folder(), tmp_path / "MiniLM")
     copied, original = (SentenceTransformersEncoder(config(name)) for name in (folder, MINILM))
     assert copied.describe().space.fingerprint == original.describe().space.fingerprint
     assert copied.identity() == original.identity()
@@ -149,7 +148,7 @@ def test_minilm_understands_meaning():
 
 
 def test_minilm_equals_the_frameworks_own_vectors(reference, texts, same_vectors):
-    theirs = reference(str(packaged._package_folder())).encode(texts, normalize_embeddings=True)
+    theirs = reference(str(package_folder())).encode(texts, normalize_embeddings=True)
     settings = {"device": "cpu", "precision": "float32", "truncation": "truncate"}
     with closing(create_text_embedder("sentence-transformers", **settings)) as embedder:
         same_vectors(embedder.embed_batch(texts), theirs)
@@ -301,36 +300,6 @@ def test_an_activation_of_foreign_code_is_not_swapped_in_silence(model_folder, t
 
 
 # Prompts.
-
-
-@pytest.mark.parametrize(
-    ("own", "expected"),
-    [
-        ({}, ("", "", "")),
-        ({"prompts": {"query": "q: "}}, ("q: ", "", "")),
-        ({"prompts": {"query": "q: ", "passage": "p: ", "corpus": "c: "}}, ("q: ", "p: ", "")),
-        ({"prompts": {"query": "q: ", "document": "", "passage": "p: "}}, ("q: ", "p: ", "")),
-        ({"prompts": {"query": "q: ", "x": "x: "}, "default_prompt_name": "x"}, ("q: ", "", "x: ")),
-    ],
-)
-def test_prompts_as_the_model_configures_them(own, expected):
-    by_role = treatments(own, {}, facts_about("unknown"), routed=False).by_role
-    assert tuple(by_role[role].prompt for role in (Role.QUERY, Role.DOCUMENT, Role.SYMMETRIC)) == expected
-
-
-def test_the_catalogue_speaks_only_where_the_model_is_silent():
-    facts = facts_about("intfloat/e5-base-v2")
-
-    def prompts(own, **options):
-        return [each.prompt for each in treatments({"prompts": own}, options, facts, routed=False).by_role.values()]
-
-    assert prompts({}) == ["query: ", "passage: ", "query: "]
-    assert prompts({"query": "own: "}) == ["own: ", "", ""]
-    assert prompts({}, prompts={"query": ""}) == ["", "", ""]
-
-
-def test_every_fact_has_a_source():
-    assert all(facts.source.startswith("https://") and facts.names for facts in CATALOGUE)
 
 
 def test_vectors_of_a_role_differ_from_those_of_another(model_folder):

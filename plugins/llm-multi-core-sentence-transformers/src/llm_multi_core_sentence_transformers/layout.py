@@ -6,12 +6,11 @@ The rules are those by which sentence-transformers itself loads a folder
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import PurePosixPath, PureWindowsPath
 from typing import Any
 
-from llm_multi_core.embedder import Modality, ModelLoadError, UntrustedCodeError
+from llm_multi_core.embedder import Modality, ModelLoadError
 from llm_multi_core_sentence_transformers.media import MediaFacts, read_media
 from llm_multi_core_sentence_transformers.modules import (
     ModuleFacts,
@@ -21,12 +20,19 @@ from llm_multi_core_sentence_transformers.modules import (
     transformer,
     weighted_module,
 )
-from llm_multi_core_torch import ModelFiles
+from llm_multi_core_torch import (
+    NORMALIZE_IDENTITY,
+    SETTINGS_FILE,
+    ModelFiles,
+    ModuleEntry,
+    default_pooling,
+    parts_identity,
+    read_module_list,
+    untrusted_code,
+)
 
-_OWN_NAMESPACE = "sentence_transformers."
 _DENSE_MODEL_TYPE = "SentenceTransformer"
-_LENGTH_ONLY = {"kind": "Normalize"}
-"""The identity of a module that changes nothing but the length of a vector."""
+_ROUTERS = frozenset({"Router", "Asym"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,28 +81,24 @@ def read_layout(files: ModelFiles, *, trust_remote_code: bool = False) -> ModelL
         ModelLoadError: if they are not those of a dense sentence-transformers or transformers model.
         UntrustedCodeError: if a module is of the model's own code, and that is not to be run.
     """
-    settings = files.read_object("config_sentence_transformers.json")
+    settings = files.read_object(SETTINGS_FILE)
     kind = settings.get("model_type", _DENSE_MODEL_TYPE)
     if kind != _DENSE_MODEL_TYPE:
         raise ModelLoadError(f"model {files.label!r} is a {kind}, which gives no dense text vectors")
-    entries = list(_entries(files))
+    entries = _entries(files)
     for entry in entries:
-        if not entry.trusted and not trust_remote_code:
-            raise _untrusted(files, entry.kind)
+        if entry.own_code and not trust_remote_code:
+            raise untrusted_code(files, entry.kind)
     found = [_facts(files, entry) for entry in entries]
     for facts in found:
         if facts.foreign_code is not None and not trust_remote_code:
-            raise _untrusted(files, facts.foreign_code)
+            raise untrusted_code(files, facts.foreign_code)
     dimension = None
     for facts in found:
         dimension = facts.dimension if facts.dimension is not None or not facts.complete else dimension
     if (cut := settings.get("truncate_dim")) is not None and dimension is not None:
         dimension = min(dimension, int(cut))
     parts = [facts.identity for facts in found if facts.identity is not None]
-    while parts and parts[-1] == _LENGTH_ONLY:  # which does not matter for a cosine, but does before a projection
-        parts.pop()
-    if trust_remote_code:
-        parts.append({name: files.sha256(name) for name in files.names() if name.endswith(".py")})
     first = found[0]
     complete = all(facts.complete for facts in found) and dimension is not None
     return ModelLayout(
@@ -105,11 +107,11 @@ def read_layout(files: ModelFiles, *, trust_remote_code: bool = False) -> ModelL
         dimension=dimension,
         max_tokens=first.max_tokens,
         position_limit=first.position_limit,
-        identity=parts,
+        identity=parts_identity(files, parts, trust_remote_code=trust_remote_code),
         preprocessing=first.preprocessing,
         padded=first.padded,
         adds_tokens=first.adds_tokens,
-        routed=any(entry.routed for entry in entries),
+        routed=any(entry.kind in _ROUTERS or "task" in entry.keywords for entry in entries),
         complete=complete,
         matryoshka=any(facts.matryoshka for facts in found),
         modalities=first.modalities,
@@ -118,51 +120,26 @@ def read_layout(files: ModelFiles, *, trust_remote_code: bool = False) -> ModelL
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Entry:
-    """One entry of `modules.json`."""
-
-    kind: str
-    folder: str
-    trusted: bool = True
-    routed: bool = False
-
-
-def _entries(files: ModelFiles) -> Iterator[_Entry]:
+def _entries(files: ModelFiles) -> list[ModuleEntry]:
     """The modules of a model; those that sentence-transformers puts together where it lists none."""
-    listed = files.read_json("modules.json")
-    if listed is None:
-        if "config.json" not in files:
-            raise ModelLoadError(
-                f"the folder of model {files.label!r} holds neither modules.json nor config.json, so no model"
-            )
-        yield _Entry("BareTransformer", "")
-        yield _Entry("DefaultPooling", "")
-        return
-    if not isinstance(listed, list) or not listed:
-        raise ModelLoadError(f"modules.json of model {files.label!r} lists no modules")
-    for entry in listed:
-        if not isinstance(entry, Mapping) or not isinstance(entry.get("type"), str):
-            raise ModelLoadError(f"modules.json of model {files.label!r} has a malformed entry")
-        reference = entry["type"]
-        trusted = reference.startswith(_OWN_NAMESPACE)
-        kind = reference.rpartition(".")[2] if trusted else reference
-        yield _Entry(
-            kind=kind,
-            folder=_safe_folder(files, entry.get("path", "")),
-            trusted=trusted,
-            routed=kind in {"Router", "Asym"} or "task" in _names(entry.get("kwargs")),
+    listed = read_module_list(files)
+    if listed is not None:
+        return listed
+    if "config.json" not in files:
+        raise ModelLoadError(
+            f"the folder of model {files.label!r} holds neither modules.json nor config.json, so no model"
         )
+    return [ModuleEntry("BareTransformer", ""), ModuleEntry("DefaultPooling", "")]
 
 
-def _facts(files: ModelFiles, entry: _Entry) -> ModuleFacts:
+def _facts(files: ModelFiles, entry: ModuleEntry) -> ModuleFacts:
     kind, folder = entry.kind, entry.folder
     if kind == "Dropout":  # which is off when a model is used
         return ModuleFacts(identity=None)
     if kind == "Normalize":
-        return ModuleFacts(identity=_LENGTH_ONLY)
+        return ModuleFacts(identity=NORMALIZE_IDENTITY)
     if kind == "DefaultPooling":
-        return ModuleFacts(identity={"kind": "Pooling", "modes": "default"})
+        return ModuleFacts(identity=default_pooling(files.read_object("config.json")).identity)
     if kind in {"Transformer", "BareTransformer"}:
         return transformer(files, folder, bare=kind == "BareTransformer")
     if kind == "StaticEmbedding":
@@ -172,21 +149,3 @@ def _facts(files: ModelFiles, entry: _Entry) -> ModuleFacts:
     if kind in {"Dense", "LayerNorm"}:
         return weighted_module(files, folder, kind)
     return other_module(files, folder, kind)
-
-
-def _safe_folder(files: ModelFiles, path: object) -> str:
-    if not isinstance(path, str) or PureWindowsPath(path).anchor or ".." in PureWindowsPath(path).parts:
-        raise ModelLoadError(f"modules.json of model {files.label!r} names a folder outside of the model: {path!r}")
-    folder = PurePosixPath(path).as_posix()
-    return "" if folder == "." else folder
-
-
-def _names(value: object) -> Iterable[object]:
-    return value if isinstance(value, list) else ()
-
-
-def _untrusted(files: ModelFiles, code: str) -> UntrustedCodeError:
-    return UntrustedCodeError(
-        f"model {files.label!r} brings code of its own ({code}). Read it, and pass trust_remote_code=True to run it, "
-        "best with revision= fixed to the commit that you read"
-    )

@@ -20,13 +20,12 @@ from llm_multi_core.embedder import (
     ModelLoadError,
     Role,
     UnsupportedDimensionsError,
-    UntrustedCodeError,
 )
 from llm_multi_core_sentence_transformers.encoder import SentenceTransformersEncoder
 from llm_multi_core_sentence_transformers.finding import find_files
 from llm_multi_core_sentence_transformers.plugin import STELLA
-from llm_multi_core_sentence_transformers.prompts import Treatment, Treatments, prompts_of
-from llm_multi_core_torch import ModelFiles, device_type
+from llm_multi_core_sentence_transformers.prompts import Treatments
+from llm_multi_core_torch import ModelFiles, Prompts, device_type, named_prompts, untrusted_code
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -128,14 +127,14 @@ class StellaEncoder(SentenceTransformersEncoder):
 
     @cached_property
     def _treatments(self) -> Treatments:
-        given, own = prompts_of(self._layout.settings, self._options)
+        given, own = named_prompts(self._layout.settings, self._options)
         known = {**PROMPTS, **{name: prompt for name, prompt in own.items() if prompt}, **given}
         by_role = {
-            Role.QUERY: Treatment(given.get("query", known[self._query_prompt])),
-            Role.DOCUMENT: Treatment(given.get("document", "")),
-            Role.SYMMETRIC: Treatment(given.get("symmetric", known["s2s_query"])),
+            Role.QUERY: given.get("query", known[self._query_prompt]),
+            Role.DOCUMENT: given.get("document", ""),
+            Role.SYMMETRIC: given.get("symmetric", known["s2s_query"]),
         }
-        return Treatments(by_role, instruction=INSTRUCTION)
+        return Treatments(Prompts(by_role, INSTRUCTION))
 
     def describe(self) -> Description:
         """As for any model, but that vectors are never cut: each dimension has a projection of its own."""
@@ -184,7 +183,4 @@ def _require_trust(files: ModelFiles, *, trusted: bool) -> None:
     """Refuse a model with code of its own, which also where transformers has a class for it computes otherwise."""
     code = files.read_object("config.json").get("auto_map")
     if code and not trusted:
-        raise UntrustedCodeError(
-            f"model {files.label!r} brings code of its own ({', '.join(sorted(map(str, code)))}). Read it, and pass "
-            "trust_remote_code=True to run it, best with revision= fixed to the commit that you read"
-        )
+        raise untrusted_code(files, ", ".join(sorted(map(str, code))))
