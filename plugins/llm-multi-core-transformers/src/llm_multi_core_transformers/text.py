@@ -13,35 +13,39 @@ from llm_multi_core.embedder import (
     Description,
     EncoderConfig,
     FrameworkSpec,
-    InvalidOptionError,
     Item,
-    Limits,
     Measure,
     ModelLoadError,
     Role,
     Space,
     Task,
-    UnsupportedDimensionsError,
 )
-from llm_multi_core_torch import ModelFiles, TorchEncoder, cast_ahead, json_sha256, model_identity
-from llm_multi_core_transformers.checkpoints import label_of, load_part, load_weights
+from llm_multi_core_torch import (
+    CPU_TEXT_LIMITS,
+    GPU_TEXT_LIMITS,
+    ModelCard,
+    ModelFiles,
+    Prompts,
+    TorchEncoder,
+    cast_ahead,
+    check_max_length,
+    choose_prompts,
+    json_sha256,
+    model_card,
+    model_identity,
+    packaged_or_found,
+    similarity_of,
+)
+from llm_multi_core_transformers.checkpoints import find_checkpoint, load_part, load_weights
 from llm_multi_core_transformers.heads import Heads, build_heads
-from llm_multi_core_transformers.packaged import find_text_checkpoint
 from llm_multi_core_transformers.pooling import pool
-from llm_multi_core_transformers.prompts import SEARCH, CardPrompts, Prompts, card_prompts, choose_prompts
 from llm_multi_core_transformers.text_layout import TextLayout, read_text_layout
-from llm_multi_core_transformers.text_specs import HUGGINGFACE, MODERNBERT
+from llm_multi_core_transformers.text_specs import DEFAULT_MODERNBERT, HUGGINGFACE, MODERNBERT
 from llm_multi_core_transformers.tokens import Inputs, TextTokens, text_tokens
 
 if TYPE_CHECKING:
     import torch
 
-CPU_LIMITS = Limits(items_per_batch=128, units_per_batch=2048, truncates=True)
-"""About what stays in a CPU core's cache."""
-GPU_LIMITS = replace(CPU_LIMITS, items_per_batch=512, units_per_batch=32_768)
-
-_MATRYOSHKA = frozenset({"nomic-ai/modernbert-embed-base", "lightonai/modernbert-embed-large"})
-"""By their cards, both down to 256 dimensions."""
 _PROBES = ("A probe", "A somewhat longer probe, of several words")
 """What an engine sees of the texts to come."""
 _ROTARY_KEYS = ("rope_theta", "rope_parameters", "rope_scaling", "rotary_emb_base")
@@ -74,7 +78,10 @@ class HuggingFaceEncoder(TorchEncoder):
 
     @cached_property
     def _files(self) -> ModelFiles:
-        return find_text_checkpoint(self.config.model, self._options, [model.name for model in self.spec.models])
+        known = [model.name for model in self.spec.models]
+        return packaged_or_found(
+            self.config.model, self._options["revision"], lambda name: find_checkpoint(name, self._options, known)
+        )
 
     @cached_property
     def _layout(self) -> TextLayout:
@@ -82,24 +89,19 @@ class HuggingFaceEncoder(TorchEncoder):
 
     @cached_property
     def _prompts(self) -> Prompts:
-        return choose_prompts(self._layout.settings, self._options, self._card())
+        return choose_prompts(self._layout.settings, self._options, self._card)
 
-    def _card(self) -> CardPrompts:
-        return card_prompts(self._files.label)
+    @cached_property
+    def _card(self) -> ModelCard:
+        return model_card(self._files.label)
 
     @cached_property
     def _max_tokens(self) -> int | None:
         chosen: int | None = self._options["max_length"]
-        limit = self._layout.position_limit
+        transformer = self._layout.transformer
         if chosen is None:
-            return self._layout.max_tokens
-        if chosen < 1:
-            raise InvalidOptionError(f"max_length={chosen} is not a positive number of tokens")
-        if limit is not None and chosen > limit:
-            raise InvalidOptionError(
-                f"max_length={chosen} is beyond model {self._files.label!r}, which has positions for {limit} tokens"
-            )
-        return chosen
+            return transformer.max_tokens
+        return check_max_length(chosen, transformer.position_limit, self._files.label)
 
     @cached_property
     def _dimension(self) -> int:
@@ -110,30 +112,27 @@ class HuggingFaceEncoder(TorchEncoder):
             width = getattr(load_part(AutoConfig, self._files, self._options), "hidden_size", None)
             if not isinstance(width, int):
                 raise ModelLoadError(f"model {self._files.label!r} does not say how wide its hidden states are")
-            dimension = len(self._layout.modes) * width
+            dimension = len(self._layout.pooling.modes) * width
         return min(dimension, int(self._layout.settings.get("truncate_dim") or dimension))
 
     def describe(self) -> Description:
         """What the model's files say."""
-        dimension, wanted = self._dimension, self.config.dimensions
-        if wanted is not None and wanted != dimension:
-            raise UnsupportedDimensionsError(
-                f"model {self._files.label!r} gives {dimension} dimensions and cannot give {wanted} itself"
-            )
+        dimension = self._dimension
+        self.require_dimension(dimension, self._files.label)
         space = Space(
             # The pooling that was chosen is part of the name, so that a choice of the default changes nothing.
             name=model_identity(self._layout.identity),
             dimension=dimension,
-            score="dot" if self._layout.settings.get("similarity_fn_name") in {"dot", "dot_score"} else "cosine",
-            label=label_of(self._files),
+            score=similarity_of(self._layout.settings),
+            label=self._files.short_label,
         )
-        limits = GPU_LIMITS if self.on_gpu else CPU_LIMITS
-        accepts_empty = self._layout.adds_tokens or all(self._prompts.by_role.values())
+        limits = GPU_TEXT_LIMITS if self.on_gpu else CPU_TEXT_LIMITS
+        accepts_empty = self._layout.transformer.adds_tokens or all(self._prompts.by_role.values())
         return Description(
             space=space,
             limits=replace(limits, units_per_item=self._max_tokens, accepts_empty=accepts_empty),
             native_dimension=dimension,
-            sliceable=self._layout.matryoshka or self._files.label.lower() in _MATRYOSHKA,
+            sliceable=self._layout.transformer.matryoshka or self._card.matryoshka,
             roles=self._prompts.distinguished,
             instructions=True,
         )
@@ -143,10 +142,10 @@ class HuggingFaceEncoder(TorchEncoder):
         prompts = {str(role): self._prompts.by_role[role] for role in Role}
         return {
             **super().identity(),
-            "prompts": json.dumps(prompts, sort_keys=True),
+            "prompts": json.dumps([prompts, self._card.excludes_prompt], sort_keys=True),
             "max_tokens": str(self._max_tokens),
             "padding_side": str(self._options["padding_side"]),
-            "preprocessing": json_sha256([self._layout.preprocessing, self._layout.lowercase]),
+            "preprocessing": json_sha256([self._layout.transformer.preprocessing, self._layout.lowercase]),
         }
 
     # What it does.
@@ -168,7 +167,7 @@ class HuggingFaceEncoder(TorchEncoder):
         self._model = self._run_by_engine(model)
 
     def _run_by_engine(self, model: torch.nn.Module) -> Callable[..., Any]:
-        if "attention" in self._layout.modes:  # only torch's own modules give it
+        if "attention" in self._layout.pooling.modes:  # only torch's own modules give it
             cast_ahead(model, self.precision)
             return model
         return self.accelerate(model, self._accepted_tensors(self._text_tokens_or_fail.inputs(_PROBES)))
@@ -185,7 +184,8 @@ class HuggingFaceEncoder(TorchEncoder):
         from transformers import MODEL_FOR_TEXT_ENCODING_MAPPING, AutoConfig, AutoModel, AutoModelForTextEncoding
 
         config = load_part(AutoConfig, self._files, self._options)
-        arguments: dict[str, Any] = {"attn_implementation": "eager"} if "attention" in self._layout.modes else {}
+        weighs = "attention" in self._layout.pooling.modes
+        arguments: dict[str, Any] = {"attn_implementation": "eager"} if weighs else {}
         # The configuration of an encoder that was saved by itself (GTR) does not say that it is one.
         encoder_known = type(config) in MODEL_FOR_TEXT_ENCODING_MAPPING
         auto_class = AutoModelForTextEncoding if encoder_known else AutoModel
@@ -212,7 +212,7 @@ class HuggingFaceEncoder(TorchEncoder):
         """
         if chosen := self._options["padding_side"]:
             return str(chosen)
-        config = self._layout.config
+        config = self._layout.transformer.config
         relative = any(key in config for key in _ROTARY_KEYS) or config.get("model_type") in _SIDELESS
         return str(tokenizer.padding_side) if relative else "right"
 
@@ -242,14 +242,14 @@ class HuggingFaceEncoder(TorchEncoder):
 
         self.load()
         assert self._model is not None and self._heads is not None  # noqa: S101, PT018 - load sets them or raises
-        weighing = {"output_attentions": True} if "attention" in self._layout.modes else {}
+        weighing = {"output_attentions": True} if "attention" in self._layout.pooling.modes else {}
         output = self._model(**self._accepted_tensors(batch.inputs), **weighing)
         attentions = getattr(output, "attentions", None) or (None,)
-        include = self._layout.include_prompt
+        include = self._layout.pooling.include_prompt and not self._card.excludes_prompt
         vectors = pool(
             output.last_hidden_state,
             torch.from_numpy(batch.inputs["attention_mask"]).to(output.last_hidden_state.device),
-            self._layout.modes,
+            self._layout.pooling.modes,
             attention=attentions[-1],
             skipped=0 if include else self._text_tokens.prompt_length(batch.prompt, self._special_ids),
         )
@@ -279,19 +279,20 @@ class ModernBertEncoder(HuggingFaceEncoder):
 
     spec: ClassVar[FrameworkSpec] = MODERNBERT
 
-    _WITHOUT_PREFIXES: ClassVar[frozenset[str]] = frozenset(
-        {"alibaba-nlp/gte-modernbert-base", "answerdotai/modernbert-base", "answerdotai/modernbert-large"}
-    )
-
     @cached_property
     def _layout(self) -> TextLayout:
         layout = read_text_layout(self._files, self._options)
-        kind = layout.config.get("model_type")
+        kind = layout.transformer.config.get("model_type")
         if kind != "modernbert":
             raise ModelLoadError(
                 f"model {self._files.label!r} is of type {kind!r}, not ModernBERT; use framework 'huggingface'"
             )
         return layout
 
-    def _card(self) -> CardPrompts:
-        return CardPrompts() if self._files.label.lower() in self._WITHOUT_PREFIXES else SEARCH
+    @cached_property
+    def _card(self) -> ModelCard:
+        known = model_card(self._files.label)
+        if known.names:
+            return known
+        base = model_card(DEFAULT_MODERNBERT)
+        return ModelCard(query=base.query, document=base.document, symmetric=base.symmetric)

@@ -24,7 +24,6 @@ from llm_multi_core.embedder import (
     ModelLoadError,
     Space,
     Task,
-    UnsupportedDimensionsError,
 )
 from llm_multi_core_torch import (
     CONFIG_NOISE,
@@ -39,7 +38,6 @@ from llm_multi_core_torch import (
 from llm_multi_core_transformers.checkpoints import (
     code_of,
     find_checkpoint,
-    label_of,
     load_part,
     load_weights,
     weights_of,
@@ -146,11 +144,8 @@ class TowersEncoder(TorchEncoder):
 
     def describe(self) -> Description:
         """What the model's files say."""
-        dimension, wanted = self._dimension, self.config.dimensions
-        if wanted is not None and wanted != dimension:
-            raise UnsupportedDimensionsError(
-                f"model {self._files.label!r} gives {dimension} dimensions and cannot give {wanted} itself"
-            )
+        dimension = self._dimension
+        self.require_dimension(dimension, self._files.label)
         preprocessing = processor_config(self._files)
         parts = [
             {
@@ -167,7 +162,7 @@ class TowersEncoder(TorchEncoder):
                 name=model_identity(parts),
                 dimension=dimension,
                 modalities=frozenset({Modality.TEXT, Modality.IMAGE}),
-                label=label_of(self._files),
+                label=self._files.short_label,
             ),
             limits=Limits(
                 units_per_item=self._max_tokens,

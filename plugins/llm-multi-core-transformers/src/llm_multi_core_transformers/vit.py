@@ -17,13 +17,11 @@ from llm_multi_core.embedder import (
     Modality,
     Space,
     Task,
-    UnsupportedDimensionsError,
 )
 from llm_multi_core_torch import CONFIG_NOISE, ModelFiles, TorchEncoder, cast_ahead, model_identity, without
 from llm_multi_core_transformers.checkpoints import (
     code_of,
     find_checkpoint,
-    label_of,
     load_part,
     load_weights,
     weights_of,
@@ -76,11 +74,8 @@ class ViTEncoder(TorchEncoder):
 
     def describe(self) -> Description:
         """What the model's files say."""
-        dimension, wanted = self._extraction.dimension, self.config.dimensions
-        if wanted is not None and wanted != dimension:
-            raise UnsupportedDimensionsError(
-                f"model {self._files.label!r} gives {dimension} dimensions and cannot give {wanted} itself"
-            )
+        dimension = self._extraction.dimension
+        self.require_dimension(dimension, self._files.label)
         preprocessing = processor_config(self._files)
         parts = [
             {
@@ -97,7 +92,7 @@ class ViTEncoder(TorchEncoder):
                 name=model_identity(parts),
                 dimension=dimension,
                 modalities=frozenset({Modality.IMAGE}),
-                label=label_of(self._files),
+                label=self._files.short_label,
             ),
             limits=Limits(unit="image", items_per_batch=GPU_BATCH if self.on_gpu else CPU_BATCH, padded=False),
             native_dimension=dimension,
