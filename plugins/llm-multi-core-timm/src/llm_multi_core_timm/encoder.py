@@ -18,7 +18,6 @@ from llm_multi_core.embedder import (
     ModelLoadError,
     Space,
     Task,
-    UnsupportedDimensionsError,
 )
 from llm_multi_core_timm.finding import Checkpoint, find_checkpoint
 from llm_multi_core_timm.plugin import TIMM
@@ -85,11 +84,7 @@ class TimmEncoder(TorchEncoder):
     def describe(self) -> Description:
         """From the model's configuration and its shape; its weights are hashed, not read."""
         checkpoint, found = self._checkpoint, self._outline
-        wanted = self.config.dimensions
-        if wanted is not None and wanted != found.dimension:
-            raise UnsupportedDimensionsError(
-                f"model {checkpoint.label!r} gives {found.dimension} dimensions and cannot give {wanted} itself"
-            )
+        self.require_dimension(found.dimension, checkpoint.label)
         arguments = checkpoint.files.read_object("config.json").get("model_args", {})
         identity = {
             "architecture": checkpoint.architecture,

@@ -90,8 +90,9 @@ def find_checkpoint(name: str, options: Mapping[str, Any]) -> Checkpoint:
     if not architecture.startswith(TORCHVISION):
         _require_architecture(architecture)
     weights = _choose_weights(files, allow_pickle=options["allow_pickle"])
-    label = Path(files.label).name if Path(files.label).expanduser().is_dir() else files.label
-    return Checkpoint(architecture, f"local-dir:{files.folder}", label, weights, files.sha256(weights), files)
+    return Checkpoint(
+        architecture, f"local-dir:{files.folder}", files.short_label, weights, files.sha256(weights), files
+    )
 
 
 def _from_registry(name: str, options: Mapping[str, Any]) -> Checkpoint:
