@@ -70,6 +70,7 @@ PUBLIC = [
     "create_audio_embedder",
     "create_image_embedder",
     "create_text_embedder",
+    "document_chunks",
     "get_available_embedders",
     "hookimpl",
 ]

@@ -50,6 +50,7 @@ from llm_multi_core.embedder.errors import (
     UntrustedCodeError,
 )
 from llm_multi_core.embedder.frameworks import FrameworkSpec, ModelSpec, OptionSpec
+from llm_multi_core.embedder.inputs.text import document_chunks
 from llm_multi_core.embedder.items import Item, Modality, Part, Role, Span, Task
 from llm_multi_core.embedder.modalities import AudioEmbedder, ImageEmbedder, TextEmbedder
 from llm_multi_core.embedder.pipeline.cache import MemoryCache, VectorCache
@@ -123,6 +124,7 @@ __all__ = [
     "create_audio_embedder",
     "create_image_embedder",
     "create_text_embedder",
+    "document_chunks",
     "get_available_embedders",
     "hookimpl",
 ]
