@@ -177,6 +177,9 @@ def test_a_page_gets_the_table_in_place_of_the_old_one(tmp_path):
         assert text.startswith("# Before\n<!-- parity -->\n| embeds |")
         assert text.endswith("\n<!-- /parity -->\nafter\n")
         assert "old" not in text
+    page.write_text("<!-- parity -->\n<!-- /parity -->\n")
+    fill_table(page, ParityResults([RESULT]))
+    assert "| BERT |" in page.read_text()
     page.write_text("no marks")
     with pytest.raises(ValueError, match="0 places for the table"):
         fill_table(page, ParityResults([RESULT]))

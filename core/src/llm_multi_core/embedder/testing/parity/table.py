@@ -12,7 +12,7 @@ from llm_multi_core.embedder.testing.parity.results import ParityResult, ParityR
 
 MARKS = "<!-- parity -->", "<!-- /parity -->"
 """What stands before and behind the table in a page."""
-_BETWEEN = re.compile(rf"(?<={MARKS[0]}\n).*?(?=\n{MARKS[1]})", re.DOTALL)
+_BETWEEN = re.compile(rf"^{MARKS[0]}\n.*?^{MARKS[1]}$", re.DOTALL | re.MULTILINE)
 _MODALITIES = [str(modality) for modality in Modality]
 
 
@@ -42,7 +42,7 @@ def fill_table(page: Path, found: ParityResults) -> None:
         ValueError: if the page has no marks.
     """
     text = page.read_text(encoding="utf-8")
-    table = parity_table(found)
+    table = f"{MARKS[0]}\n{parity_table(found)}\n{MARKS[1]}"
     filled, count = _BETWEEN.subn(lambda _: table, text)
     if count != 1:
         raise ValueError(f"{page} has {count} places for the table; write one, {MARKS[0]} and {MARKS[1]} on two lines")
