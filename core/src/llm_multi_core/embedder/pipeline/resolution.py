@@ -35,38 +35,61 @@ def resolve(settings: EmbedderSettings, modality: Modality) -> Resolved:
         UnsupportedDimensionsError: if there is no way to those dimensions.
         ModelLoadError: if there is no such model.
     """
-    wanted = settings.dimensions
     handle = pool.acquire(settings.offer, settings.encoder_config(None))
     try:
-        description = handle.describe()
-        _require_modality(modality, description.space, settings)
-        native = description.space.dimension
-        if wanted is None or wanted == native:
-            return Resolved(handle, description, description.space, None)
-        cuttable = wanted < native and (description.sliceable or settings.force_dimensions)
-        if cuttable and description.sliceable and not settings.offer.spec.hosted:
-            return Resolved(handle, description, description.space.cut(wanted), wanted)
-        own = pool.acquire(settings.offer, settings.encoder_config(wanted))
-        reason = f"{handle.name} gives {native} dimensions and cannot give {wanted}"
-        try:
-            described = own.describe()
-            if described.space.dimension == wanted:
-                pool.release(handle)
-                return Resolved(own, described, described.space, None)
-        except UnsupportedDimensionsError as error:
-            reason = str(error)
-        except BaseException:
-            pool.release(own)
-            raise
-        pool.release(own)
-        if cuttable:
-            return Resolved(handle, description, description.space.cut(wanted), wanted)
-        if wanted < native:
-            reason += "; it is not known to be a Matryoshka model: pass force_dimensions=True to cut all the same"
-        raise UnsupportedDimensionsError(reason)
+        return _resolve(handle, settings, modality)
     except BaseException:
         pool.release(handle)
         raise
+
+
+def _resolve(handle: EncoderHandle, settings: EmbedderSettings, modality: Modality) -> Resolved:
+    wanted = settings.dimensions
+    try:
+        description = handle.describe()
+    except InvalidOptionError:
+        if wanted is None:
+            raise
+        told = _as_told(settings, modality)
+        pool.release(handle)
+        return told
+    _require_modality(modality, description.space, settings)
+    native = description.space.dimension
+    if wanted is None or wanted == native:
+        return Resolved(handle, description, description.space, None)
+    cuttable = wanted < native and (description.sliceable or settings.force_dimensions)
+    if cuttable and description.sliceable and not settings.offer.spec.hosted:
+        return Resolved(handle, description, description.space.cut(wanted), wanted)
+    own = pool.acquire(settings.offer, settings.encoder_config(wanted))
+    reason = f"{handle.name} gives {native} dimensions and cannot give {wanted}"
+    try:
+        described = own.describe()
+        if described.space.dimension == wanted:
+            pool.release(handle)
+            return Resolved(own, described, described.space, None)
+    except UnsupportedDimensionsError as error:
+        reason = str(error)
+    except BaseException:
+        pool.release(own)
+        raise
+    pool.release(own)
+    if cuttable:
+        return Resolved(handle, description, description.space.cut(wanted), wanted)
+    if wanted < native:
+        reason += "; it is not known to be a Matryoshka model: pass force_dimensions=True to cut all the same"
+    raise UnsupportedDimensionsError(reason)
+
+
+def _as_told(settings: EmbedderSettings, modality: Modality) -> Resolved:
+    """The encoder of a model that has only the dimension that the user says, such as one that a catalogue lacks."""
+    own = pool.acquire(settings.offer, settings.encoder_config(settings.dimensions))
+    try:
+        described = own.describe()
+        _require_modality(modality, described.space, settings)
+    except BaseException:
+        pool.release(own)
+        raise
+    return Resolved(own, described, described.space, None)
 
 
 def _require_modality(modality: Modality, space: Space, settings: EmbedderSettings) -> None:
