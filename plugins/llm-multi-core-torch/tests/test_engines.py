@@ -280,18 +280,20 @@ def test_a_damaged_entry_is_made_anew(damage, conversions, cache):
     assert [path.name for path in (cache / "openvino").iterdir()] == [folder.name]
 
 
+def keep(folder, structure, model):
+    with converted.draft(folder) as draft:
+        (draft / "model.xml").write_text(model)
+        (draft / "model.bin").write_bytes(b"")
+        converted.keep(draft, folder, structure)
+
+
 @needs_openvino
 def test_an_entry_that_openvino_cannot_read_is_made_anew(conversions, cache):
     fast(Small(), tokens(3, 5))
     (folder,) = (cache / "openvino").iterdir()
     structure = converted.recall(folder)
     converted.discard(folder)
-
-    def write(path):
-        path.write_text("<net/>")
-        path.with_suffix(".bin").write_bytes(b"")
-
-    converted.keep(folder, write, structure)
+    keep(folder, structure, "<net/>")
     fast(Small(), tokens(3, 5))(**tokens(4, 2))
     assert len(conversions) == 2
 
@@ -311,13 +313,7 @@ def test_of_two_that_convert_at_once_the_first_stays(cache):
     fast(Small(), tokens(3, 5))
     (folder,) = (cache / "openvino").iterdir()
     before = (folder / "model.bin").stat().st_ino
-    structure = converted.recall(folder)
-
-    def write(path):
-        path.write_text("other")
-        path.with_suffix(".bin").write_bytes(b"other")
-
-    converted.keep(folder, write, structure)
+    keep(folder, converted.recall(folder), "other")
     assert (folder / "model.bin").stat().st_ino == before
     assert len(list((cache / "openvino").iterdir())) == 1
 
@@ -347,6 +343,32 @@ def test_what_cannot_be_converted_runs_in_torch_with_a_warning(module, reason, c
         runner = fast(module, torch.randn(2, 4))
     assert runner is module
     assert not list((cache / "openvino").glob("*")) if cache.exists() else True
+
+
+@needs_openvino
+@pytest.mark.skipif(os.name != "posix", reason="a shell script as interpreter")
+@pytest.mark.parametrize(
+    ("script", "reason"),
+    [("kill -SEGV $$", r"crashes \(signal 11\)"), ("echo no room >&2; exit 3", "no room"), ("exit 4", "exit status 4")],
+)
+def test_a_converted_module_that_crashes_takes_nothing_along(script, reason, monkeypatch, tmp_path, cache):
+    """What was converted wrongly may crash its process, which is therefore another one at first."""
+    interpreter = tmp_path / "python"
+    interpreter.write_text(f"#!/bin/sh\n{script}\n")
+    interpreter.chmod(0o700)
+    monkeypatch.setattr(sys, "executable", str(interpreter))
+    with pytest.warns(EngineWarning, match=reason):
+        runner = fast(Small(), tokens(3, 5))
+    assert type(runner) is Small
+    assert list((cache / "openvino").iterdir()) == []
+
+
+@needs_openvino
+@pytest.mark.parametrize(("name", "value"), [("executable", None), ("executable", "/nowhere/python"), ("frozen", True)])
+def test_without_an_interpreter_torch_runs(name, value, monkeypatch):
+    monkeypatch.setattr(sys, name, value, raising=False)
+    with pytest.warns(EngineWarning, match="cannot be tried in a process of its own"):
+        assert type(fast(Small(), tokens(3, 5))) is Small
 
 
 def test_torch_is_the_module_itself():

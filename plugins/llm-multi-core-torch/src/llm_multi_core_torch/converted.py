@@ -1,7 +1,7 @@
 """Converted models on disk: one folder each, named by everything that shapes them.
 
-A folder is written under another name and renamed into place, so that a process sees a whole one or
-none; of several that convert the same model at once, the first one's stays.
+A folder is written as a draft under another name and renamed into place, so that a process sees a whole
+one or none; of several that convert the same model at once, the first one's stays.
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -37,29 +37,46 @@ def recall(folder: Path) -> Any:
         return None
 
 
-def keep(folder: Path, write: Callable[[Path], None], data: Any) -> None:
-    """Keep a converted model; what lies there damaged is replaced.
+@contextmanager
+def draft(folder: Path) -> Iterator[Path]:
+    """A folder to write a model and its weights into, which is gone afterwards unless it was kept.
+
+    It lies beside the place of the model, or among the system's temporary files if that cannot be written.
 
     Args:
         folder: as `folder_of` gives it.
-        write: writes the model to the path that it gets, and its weights beside it.
+
+    Raises:
+        OSError: if neither can be written.
+    """
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        temporary = tempfile.mkdtemp(dir=folder.parent, prefix=".new-")
+    except OSError:
+        temporary = tempfile.mkdtemp(prefix="llm-multi-core-")
+    try:
+        yield Path(temporary)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def keep(written: Path, folder: Path, data: Any) -> None:
+    """Keep a draft; what lies in its place damaged is replaced.
+
+    Args:
+        written: the draft, with the model `MODEL` and its weights in it.
+        folder: where it goes, as `folder_of` gives it.
         data: JSON data to keep with it.
 
     Raises:
         OSError: if it cannot be written, as on a full disk.
     """
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".new-"))
-    try:
-        write(temporary / MODEL)
-        files = {name: file_sha256(temporary / name) for name in (MODEL, _WEIGHTS)}
-        (temporary / _ENTRY).write_text(json.dumps({"files": files, "data": data}), encoding="utf-8")
-        if folder.exists() and recall(folder) is None:
-            discard(folder)
-        with suppress(FileExistsError):
-            _rename(temporary, folder)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+    files = {name: file_sha256(written / name) for name in (MODEL, _WEIGHTS)}
+    (written / _ENTRY).write_text(json.dumps({"files": files, "data": data}), encoding="utf-8")
+    if folder.exists() and recall(folder) is None:
+        discard(folder)
+    with suppress(FileExistsError):
+        _rename(written, folder)
 
 
 def discard(folder: Path) -> None:

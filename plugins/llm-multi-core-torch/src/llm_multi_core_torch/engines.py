@@ -136,7 +136,9 @@ def is_small_enough(module: torch.nn.Module, label: str) -> bool:
 
 def _reason(error: Exception) -> str:
     """The line that matters of a message of many lines."""
-    lines = [line.strip("- ") for line in str(error).splitlines() if line.strip("- ")] or ["no reason given"]
+    lines = [line.strip("- ") for line in str(error).splitlines() if line.strip("- ")]
+    # OpenVINO says first through which of its source files an error came.
+    lines = [line for line in lines if not line.startswith("Exception from ")] or ["no reason given"]
     for heading in ("Summary:", "Exception:"):  # of OpenVINO's reports on operations, and on tracing
         if heading in lines[:-1]:
             return lines[lines.index(heading) + 1]

@@ -12,6 +12,7 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from llm_multi_core_torch import converted
 from llm_multi_core_torch.fingerprints import module_sha256
 from llm_multi_core_torch.precision import Precision
 from llm_multi_core_torch.signatures import Example, Signature, Structure, flatten, unflatten
+from llm_multi_core_torch.trial import try_model
 
 if TYPE_CHECKING:
     import torch
@@ -58,16 +60,13 @@ class OpenVinoModule:
         Raises:
             TypeError: if the call is not like the example that the module was converted for.
         """
-        return unflatten(self._structure, self.run(self._signature.tensors(arguments, keywords)))
-
-    def run(self, tensors: Sequence[torch.Tensor]) -> list[torch.Tensor]:
-        """The outputs in a row, from the inputs in a row."""
         import torch
 
-        arrays = [tensor.numpy() for tensor in tensors]
+        arrays = [tensor.numpy() for tensor in self._signature.tensors(arguments, keywords)]
         with self._lock:
             results = self._request.infer(arrays, share_inputs=True, share_outputs=False)
-            return [torch.from_numpy(results[place]) for place in range(len(results))]
+            outputs = [torch.from_numpy(results[place]) for place in range(len(results))]
+        return unflatten(self._structure, outputs)
 
 
 def openvino_module(
@@ -98,22 +97,21 @@ def openvino_module(
             except RuntimeError as error:
                 _log.warning("%s cannot be used, and is converted anew: %s", folder, error)
                 converted.discard(folder)
-        try:
-            with _settings(module, use_cache=False):
-                model, exact, structure = _convert(module, example, signature, openvino)
-        except Exception:
-            # OpenVINO gives NaN where a mask hides everything, which the padding of decoders is made of. What
-            # transformers calls eager masks with large numbers instead.
-            if not any(getattr(config, _ATTENTION, None) == "sdpa" for config in _configs(module)):
-                raise
-            with _settings(module, use_cache=False, **{_ATTENTION: "eager"}):
-                model, exact, structure = _convert(module, example, signature, openvino)
-        try:
-            converted.keep(folder, lambda path: openvino.save_model(model, path, compress_to_fp16=False), structure)
-        except (OSError, RuntimeError) as error:
-            _log.warning("the converted model cannot be kept in %s: %s", folder, error)
-        if precision.name == "float32":
-            return exact
+        with converted.draft(folder) as draft:
+            try:
+                with _settings(module, use_cache=False):
+                    model, structure = _convert(module, example, signature, draft / converted.MODEL, openvino)
+            except Exception:
+                # OpenVINO gives NaN where a mask hides everything, which the padding of decoders is made of. What
+                # transformers calls eager masks with large numbers instead.
+                if not any(getattr(config, _ATTENTION, None) == "sdpa" for config in _configs(module)):
+                    raise
+                with _settings(module, use_cache=False, **{_ATTENTION: "eager"}):
+                    model, structure = _convert(module, example, signature, draft / converted.MODEL, openvino)
+            try:
+                converted.keep(draft, folder, structure)
+            except OSError as error:
+                _log.warning("the converted model cannot be kept in %s: %s", folder, error)
         return OpenVinoModule(_compiled(model, precision), signature, structure)
 
 
@@ -144,12 +142,13 @@ def _entry_key(module: torch.nn.Module, signature: Signature, key: str, openvino
 
 
 def _convert(
-    module: torch.nn.Module, example: Example, signature: Signature, openvino: Any
-) -> tuple[Any, OpenVinoModule, Structure]:
-    """The converted model, by itself and compiled in float32, with the structure of its outputs.
+    module: torch.nn.Module, example: Example, signature: Signature, path: Path, openvino: Any
+) -> tuple[Any, Structure]:
+    """The converted model, written to a path as well, with the structure of its outputs.
 
     Raises:
         ConversionError: if it does not compute what the module does.
+        TrialError: if it does not run.
     """
     import torch
 
@@ -159,9 +158,9 @@ def _convert(
     if len(model.inputs) != len(signature.shapes):
         raise ConversionError("an argument was lost")
     model.reshape({place: openvino.PartialShape(list(shape)) for place, shape in enumerate(signature.shapes)})
-    exact = OpenVinoModule(_compiled(model, Precision("float32")), signature, flat.structure)
-    _check(exact, module, example, signature)
-    return model, exact, flat.structure
+    openvino.save_model(model, path, compress_to_fp16=False)
+    _check(path, module, example, signature)
+    return model, flat.structure
 
 
 def _flat(module: torch.nn.Module, signature: Signature) -> Any:
@@ -195,27 +194,32 @@ def _example_tensors(example: Example, signature: Signature) -> list[torch.Tenso
     return signature.tensors(tuple(example) if isinstance(example, list | tuple) else (example,), {})
 
 
-def _check(converted_module: OpenVinoModule, module: torch.nn.Module, example: Example, signature: Signature) -> None:
+def _check(path: Path, module: torch.nn.Module, example: Example, signature: Signature) -> None:
     """Compare with torch, for the example and for arguments of other sizes.
 
     A trace keeps what Python decided for the example; this finds out if that was about its sizes.
 
     Raises:
         ConversionError: if the results differ.
+        TrialError: if it does not run.
     """
     import torch
 
     tensors = _example_tensors(example, signature)
+    calls, expected = [], []
     for arguments in (tensors, *signature.variants(tensors)):
         try:
             with torch.no_grad():
-                expected, _ = flatten(_call(module, signature, arguments))
+                results, _ = flatten(_call(module, signature, arguments))
         except (RuntimeError, ValueError, IndexError, AssertionError):
             if arguments is tensors:
                 raise
             continue  # the model itself does not take inputs of that size
-        for ours, theirs in zip(converted_module.run(arguments), expected, strict=True):
-            _compare(ours.numpy(), theirs.float().numpy() if theirs.is_floating_point() else theirs.numpy())
+        calls.append([tensor.numpy() for tensor in arguments])
+        expected.append([(result.float() if result.is_floating_point() else result).numpy() for result in results])
+    for found, wanted in zip(try_model(path, calls, _hints(Precision("float32"))), expected, strict=True):
+        for ours, theirs in zip(found, wanted, strict=True):
+            _compare(ours, theirs)
 
 
 def _compare(ours: Any, theirs: Any) -> None:
@@ -228,15 +232,19 @@ def _compare(ours: Any, theirs: Any) -> None:
 
 
 def _compiled(model: Any, precision: Precision) -> Any:
+    return _core().compile_model(model, "CPU", _hints(precision))
+
+
+def _hints(precision: Precision) -> dict[str, Any]:
+    """How a model is compiled for the CPU."""
     import torch
 
-    settings = {
+    return {
         "INFERENCE_PRECISION_HINT": _HINTS[precision.name],
         "PERFORMANCE_HINT": "LATENCY",  # all threads work on one batch, as torch's do
         "INFERENCE_NUM_THREADS": torch.get_num_threads(),
         "ENABLE_CPU_PINNING": False,  # or all processes would crowd on the same cores
     }
-    return _core().compile_model(model, "CPU", settings)
 
 
 @cache
