@@ -1,7 +1,8 @@
-"""From the frames of a model to one vector: which layer, and how the frames are pooled. Pure functions."""
+"""From the frames of a model to one vector: which layer, how many frames are of sound, and how they are pooled."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from llm_multi_core.embedder import InvalidOptionError
@@ -58,6 +59,40 @@ def frames_of(output: Any, layers: tuple[int, ...] | None) -> torch.Tensor:
     for number in layers[1:]:
         total = total + output.hidden_states[number].float()
     return total / len(layers)
+
+
+def frames_module(model: torch.nn.Module, layers: tuple[int, ...] | None) -> torch.nn.Module:
+    """What an engine runs: a module that takes a model's inputs and gives its frames `(n, t, d)`.
+
+    Args:
+        model: a transformers model.
+        layers: as `chosen_layers` gives them.
+    """
+    import torch
+
+    arguments = {} if layers is None else {"output_hidden_states": True}
+
+    class Frames(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.model = model
+
+        def forward(self, **inputs: torch.Tensor) -> torch.Tensor:
+            return frames_of(self.model(**inputs, **arguments), layers)
+
+    return Frames().eval()
+
+
+def frame_counts(lengths: torch.Tensor, convolutions: Iterable[tuple[int, int]]) -> torch.Tensor:
+    """How many frames convolutions make of so many samples, both `(n,)`.
+
+    Args:
+        lengths: numbers of samples.
+        convolutions: kernel and stride of each, without padding, from the first to the last.
+    """
+    for kernel, stride in convolutions:
+        lengths = (lengths - kernel) // stride + 1
+    return lengths
 
 
 def pool_frames(frames: torch.Tensor, counts: torch.Tensor | None, pooling: str) -> torch.Tensor:

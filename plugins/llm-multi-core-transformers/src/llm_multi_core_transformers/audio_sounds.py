@@ -46,6 +46,12 @@ def samples_of(items: Sequence[Item], sample_rate: int) -> list[Samples]:
     return sounds
 
 
+def example_sounds(sample_rate: int, seconds: Sequence[float] = (0.5, 0.8)) -> list[Samples]:
+    """Noise of several lengths, to show an engine what is to come; always the same."""
+    draw = np.random.default_rng(0)
+    return [draw.normal(0, 0.1, round(length * sample_rate)).astype(np.float32) for length in seconds]
+
+
 def split_sound(item: Item, max_milliseconds: float) -> list[Item]:
     """A recording in consecutive pieces of at most so many milliseconds, with where in it they lie."""
     whole, part = item.parts[0].payload, item.parts[0]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from llm_multi_core.embedder import FrameworkSpec, Modality, ModelSpec, OptionSpec
-from llm_multi_core_transformers.text_specs import CHECKPOINT_OPTIONS, REQUIRES
+from llm_multi_core_transformers.text_specs import CHECKPOINT_OPTIONS, ENGINE, REQUIRES
 
 POOLINGS = ("mean", "max", "first")
 
@@ -31,6 +31,7 @@ _OPTIONS = (
     _POOLING,
     _LAYER,
     OptionSpec("max_seconds", (float, int), summary="the longest recording taken at once; 30 by default"),
+    ENGINE,
     *CHECKPOINT_OPTIONS,
 )
 
@@ -127,6 +128,7 @@ CLAP = FrameworkSpec(
     default_model=dict.fromkeys(_JOINT, "laion/clap-htsat-unfused"),
     options=(
         OptionSpec("max_seconds", (float, int), summary="the longest recording taken at once; 10 by default"),
+        ENGINE,
         *CHECKPOINT_OPTIONS,
     ),
     joint=True,

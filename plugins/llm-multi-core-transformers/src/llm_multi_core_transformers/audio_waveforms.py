@@ -9,7 +9,7 @@ a batch. The rest are padded behind a mask, as their authors do.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -18,8 +18,8 @@ import numpy as np
 
 from llm_multi_core.embedder import Item, Limits, Task
 from llm_multi_core_transformers.audio import SoundEncoder
-from llm_multi_core_transformers.audio_frames import chosen_layers, frames_of, pool_frames
-from llm_multi_core_transformers.audio_sounds import Samples, samples_of, seconds_of
+from llm_multi_core_transformers.audio_frames import chosen_layers, frame_counts, frames_module, pool_frames
+from llm_multi_core_transformers.audio_sounds import Samples, example_sounds, samples_of, seconds_of
 from llm_multi_core_transformers.checkpoints import load_weights
 
 if TYPE_CHECKING:
@@ -47,12 +47,12 @@ class WaveformPart:
     Attributes:
         places: where in the batch each is.
         values: their samples `(n, t)`, normalised, with zeros behind.
-        lengths: how many samples of each are its own; `None` if all are.
+        lengths: how many samples of each are its own.
     """
 
     places: list[int]
     values: Samples
-    lengths: list[int] | None = None
+    lengths: list[int]
 
 
 class WaveformEncoder(SoundEncoder):
@@ -94,11 +94,16 @@ class WaveformEncoder(SoundEncoder):
         )
 
     @cached_property
+    def _convolutions(self) -> list[tuple[int, int]]:
+        """Kernel and stride of each convolution that makes frames of samples."""
+        kernels, strides = (getattr(self._model_config, name, ()) for name in ("conv_kernel", "conv_stride"))
+        return list(zip(kernels, strides, strict=True))
+
+    @cached_property
     def _min_samples(self) -> int:
         """The samples that one frame needs."""
         samples = 1
-        kernels, strides = (getattr(self._model_config, name, ()) for name in ("conv_kernel", "conv_stride"))
-        for kernel, stride in reversed(list(zip(kernels, strides, strict=True))):
+        for kernel, stride in reversed(self._convolutions):
             samples = (samples - 1) * stride + kernel
         return int(samples)
 
@@ -106,17 +111,23 @@ class WaveformEncoder(SoundEncoder):
         """Load model and feature extractor."""
         from transformers import AutoModel
 
-        self._model: Any = load_weights(
-            AutoModel, self._files, self._options, self.device, self.precision, unused=_UNUSED_WEIGHTS
+        layers = self._layers
+        model = load_weights(
+            AutoModel, self._files, self._options, self.device, self.precision, unused=_UNUSED_WEIGHTS, cast=False
         )
         self._extractor = self._load_extractor()
+        sounds = example_sounds(self.sample_rate, (0.5, 0.8) if self._masks else (0.5, 0.5))
+        (example,) = self._parts([self._normalised(samples) for samples in sounds])
+        self._frames: Callable[..., Any] = self.accelerate(
+            frames_module(model, layers), self._inputs(example), key=repr(layers)
+        )
         if self._masks and self._model_config.model_type == "wavlm":
             # Its mask and its position biases have two types, of which torch warns at every call.
             warnings.filterwarnings("ignore", "Support for mismatched key_padding_mask", UserWarning)
 
     def unload(self) -> None:
         """Drop the model."""
-        del self._model, self._extractor
+        del self._frames, self._extractor
 
     def batch_key(self, item: Item) -> Hashable:
         """The length in samples, where padding would show."""
@@ -130,16 +141,21 @@ class WaveformEncoder(SoundEncoder):
         Raises:
             InvalidInputError: if a recording is damaged.
         """
-        values = [self._normalised(samples) for samples in samples_of(items, self.sample_rate)]
+        return self._parts([self._normalised(samples) for samples in samples_of(items, self.sample_rate)])
+
+    def _parts(self, values: Sequence[Samples]) -> list[WaveformPart]:
         lengths = [len(own) for own in values]
-        if self._masks and len(set(lengths)) > 1:
+        if self._masks:
             padded = np.zeros((len(values), max(lengths)), np.float32)
             for row, own in zip(padded, values, strict=True):
                 row[: len(own)] = own
             return [WaveformPart(list(range(len(values))), padded, lengths)]
         # A header may say another length than the decoded sound has.
         places = {length: [place for place, own in enumerate(lengths) if own == length] for length in lengths}
-        return [WaveformPart(same, np.stack([values[place] for place in same])) for same in places.values()]
+        return [
+            WaveformPart(same, np.stack([values[place] for place in same]), [length] * len(same))
+            for length, same in places.items()
+        ]
 
     def _normalised(self, samples: Samples) -> Samples:
         # Alone and unpadded, so that only its own samples count for mean and variance.
@@ -160,13 +176,17 @@ class WaveformEncoder(SoundEncoder):
     def _rows(self, part: WaveformPart) -> torch.Tensor:
         import torch
 
-        layers = self._layers
-        values = torch.from_numpy(part.values).to(self.device, self.precision.weights_dtype)
-        arguments: dict[str, Any] = {} if layers is None else {"output_hidden_states": True}
         counts = None
-        if part.lengths is not None:
-            lengths = torch.tensor(part.lengths, device=self.device)
-            mask = torch.arange(values.shape[1], device=self.device) < lengths[:, None]
-            arguments["attention_mask"] = mask.long()
-            counts = self._model._get_feat_extract_output_lengths(lengths)
-        return pool_frames(frames_of(self._model(values, **arguments), layers), counts, self._options["pooling"])
+        if self._masks:
+            counts = frame_counts(torch.tensor(part.lengths, device=self.device), self._convolutions)
+        return pool_frames(self._frames(**self._inputs(part)), counts, self._options["pooling"])
+
+    def _inputs(self, part: WaveformPart) -> dict[str, torch.Tensor]:
+        import torch
+
+        values = torch.from_numpy(part.values).to(self.device, self.precision.weights_dtype)
+        if not self._masks:
+            return {"input_values": values}
+        lengths = torch.tensor(part.lengths, device=self.device)
+        mask = torch.arange(values.shape[1], device=self.device) < lengths[:, None]
+        return {"input_values": values, "attention_mask": mask.long()}

@@ -7,7 +7,7 @@ never matter, since all are of one length.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -17,8 +17,8 @@ import numpy.typing as npt
 
 from llm_multi_core.embedder import Item, Limits, ModelLoadError, Task
 from llm_multi_core_transformers.audio import SoundEncoder
-from llm_multi_core_transformers.audio_frames import chosen_layers, frames_of, pool_frames
-from llm_multi_core_transformers.audio_sounds import Samples, samples_of
+from llm_multi_core_transformers.audio_frames import chosen_layers, frame_counts, frames_module, pool_frames
+from llm_multi_core_transformers.audio_sounds import Samples, example_sounds, samples_of
 from llm_multi_core_transformers.checkpoints import load_weights
 
 if TYPE_CHECKING:
@@ -29,6 +29,8 @@ CPU_LIMITS = Limits(unit="millisecond", items_per_batch=4, padded=False)
 GPU_LIMITS = replace(CPU_LIMITS, items_per_batch=64)
 
 _UNUSED_WEIGHTS = ("decoder.",)
+_CONVOLUTIONS = ((1, 2),)
+"""Of the encoder's two convolutions, both padded, the second leaves out every other hop."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,16 +75,20 @@ class WhisperEncoder(SoundEncoder):
         """Load the encoder and the feature extractor."""
         from transformers import AutoModel
 
+        layers = self._layers
         model: Any = load_weights(
-            AutoModel, self._files, self._options, self.device, self.precision, unused=_UNUSED_WEIGHTS
+            AutoModel, self._files, self._options, self.device, self.precision, unused=_UNUSED_WEIGHTS, cast=False
         )
-        self._model = model.get_encoder()
         self._extractor = self._load_extractor()
         self._extractor.dither = 0.0  # noise, against silence in training; a vector must not depend on it
+        example = self._inputs(self._spectrograms(example_sounds(self.sample_rate)))
+        self._frames: Callable[..., Any] = self.accelerate(
+            frames_module(model.get_encoder(), layers), example, key=repr(layers)
+        )
 
     def unload(self) -> None:
         """Drop the model."""
-        del self._model, self._extractor
+        del self._frames, self._extractor
 
     def prepare(self, items: Sequence[Item], task: Task, state: Sequence[Any] | None = None) -> SpectrogramBatch:
         """Log-mel spectrograms, by the model's own feature extractor.
@@ -90,11 +96,11 @@ class WhisperEncoder(SoundEncoder):
         Raises:
             InvalidInputError: if a recording is damaged.
         """
+        return self._spectrograms(samples_of(items, self.sample_rate))
+
+    def _spectrograms(self, sounds: Sequence[Samples]) -> SpectrogramBatch:
         inputs = self._extractor(
-            samples_of(items, self.sample_rate),
-            sampling_rate=self.sample_rate,
-            return_attention_mask=True,
-            return_tensors="np",
+            list(sounds), sampling_rate=self.sample_rate, return_attention_mask=True, return_tensors="np"
         )
         features = np.asarray(inputs["input_features"], np.float32)
         return SpectrogramBatch(features, np.asarray(inputs["attention_mask"]).sum(axis=1).astype(np.int64))
@@ -103,8 +109,11 @@ class WhisperEncoder(SoundEncoder):
         """The pooled frames `(n, d)`."""
         import torch
 
-        layers = self._layers
-        features = torch.from_numpy(batch.features).to(self.device, self.precision.weights_dtype)
-        output = self._model(features, output_hidden_states=layers is not None)
-        counts = self._model._get_feat_extract_output_lengths(torch.from_numpy(batch.counts).to(self.device))
-        return pool_frames(frames_of(output, layers), counts, self._options["pooling"])
+        counts = frame_counts(torch.from_numpy(batch.counts).to(self.device), _CONVOLUTIONS)
+        return pool_frames(self._frames(**self._inputs(batch)), counts, self._options["pooling"])
+
+    def _inputs(self, batch: SpectrogramBatch) -> dict[str, torch.Tensor]:
+        import torch
+
+        features = torch.from_numpy(batch.features)
+        return {"input_features": features.to(self.device, self.precision.weights_dtype)}

@@ -8,7 +8,7 @@ extractor says.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from math import ceil
@@ -19,9 +19,16 @@ import numpy as np
 from llm_multi_core.embedder import InvalidOptionError, Item, Limits, Measure, Modality, ModelLoadError, Task
 from llm_multi_core.embedder.inputs.text import text_item
 from llm_multi_core_transformers.audio import SoundEncoder
-from llm_multi_core_transformers.audio_sounds import Samples, milliseconds_of, samples_of, split_sound
+from llm_multi_core_transformers.audio_sounds import (
+    Samples,
+    example_sounds,
+    milliseconds_of,
+    samples_of,
+    split_sound,
+)
 from llm_multi_core_transformers.checkpoints import load_part, load_weights
 from llm_multi_core_transformers.tokens import Inputs, text_tokens
+from llm_multi_core_transformers.towers import tower_module
 
 if TYPE_CHECKING:
     import torch
@@ -32,6 +39,7 @@ GPU_LIMITS = replace(CPU_LIMITS, items_per_batch=128, units_per_batch=65_536)
 
 _UNBOUNDED = 10**9
 """Tokenizers without a limit of their own carry a number beyond this."""
+_PROBES = ("rain", "a dog that barks, far away")
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,13 +109,20 @@ class ClapEncoder(SoundEncoder):
         """Load both towers, the feature extractor and the tokenizer."""
         from transformers import AutoModel, AutoTokenizer
 
-        self._model: Any = load_weights(AutoModel, self._files, self._options, self.device, self.precision, unused=())
+        model = load_weights(AutoModel, self._files, self._options, self.device, self.precision, unused=(), cast=False)
         self._extractor = self._load_extractor()
         self._tokens = text_tokens(load_part(AutoTokenizer, self._files, self._options), self._max_tokens)
+        sounds, texts = self._spectrograms(example_sounds(self.sample_rate)), self._tokens.inputs(_PROBES)
+        self._towers: Mapping[Modality, Callable[..., Any]] = {
+            Modality.AUDIO: self.accelerate(_sound_tower(model), self._on_device(sounds), key="sounds"),
+            Modality.TEXT: self.accelerate(
+                tower_module(model, "get_text_features"), self._on_device(texts), key="texts"
+            ),
+        }
 
     def unload(self) -> None:
-        """Drop the model."""
-        del self._model, self._extractor, self._tokens
+        """Drop both towers."""
+        del self._towers, self._extractor, self._tokens
 
     def measure(self, items: Sequence[Item], task: Task) -> Measure:
         """Tokens of texts; of recordings, their share of the longest one."""
@@ -140,24 +155,44 @@ class ClapEncoder(SoundEncoder):
             return self._tokens.inputs([item.text for item in items], known)
         sounds = samples_of(items, self.sample_rate)
         # A header may promise a little less than the decoded sound has; beyond the window, crops are random.
-        cut = [samples[: self._window_samples] for samples in sounds]
-        features = self._extractor(cut, sampling_rate=self.sample_rate, return_tensors="np")["input_features"]
+        return self._spectrograms([samples[: self._window_samples] for samples in sounds])
+
+    def _spectrograms(self, sounds: Sequence[Samples]) -> SoundBatch:
+        features = self._extractor(list(sounds), sampling_rate=self.sample_rate, return_tensors="np")["input_features"]
         return SoundBatch(np.asarray(features, np.float32))
 
     def compute(self, batch: Inputs | SoundBatch) -> torch.Tensor:
         """The projections `(n, d)`."""
+        tower = self._towers[Modality.AUDIO if isinstance(batch, SoundBatch) else Modality.TEXT]
+        rows: torch.Tensor = tower(**self._on_device(batch))
+        return rows
+
+    def _on_device(self, batch: Inputs | SoundBatch) -> dict[str, torch.Tensor]:
         import torch
 
         if isinstance(batch, SoundBatch):
-            features = torch.from_numpy(batch.features).to(self.device, self.precision.weights_dtype)
+            features = torch.from_numpy(batch.features)
+            return {"input_features": features.to(self.device, self.precision.weights_dtype)}
+        return {name: torch.from_numpy(values).to(self.device) for name, values in batch.items()}
+
+
+def _sound_tower(model: Any) -> torch.nn.Module:
+    """A module that computes the projections `(n, d)` of spectrograms."""
+    import torch
+
+    class Sounds(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.model = model
+
+        def forward(self, input_features: torch.Tensor) -> torch.Tensor:
             # The extractor calls one recording of a batch longer than it is, at random; none of these is.
-            longer = torch.zeros(len(features), 1, dtype=torch.bool, device=self.device)
-            output = self._model.get_audio_features(input_features=features, is_longer=longer)
-        else:
-            tensors = {name: torch.from_numpy(values).to(self.device) for name, values in batch.items()}
-            output = self._model.get_text_features(**tensors)
-        rows: torch.Tensor = output if isinstance(output, torch.Tensor) else output.pooler_output
-        return rows
+            longer = input_features.new_zeros((input_features.shape[0], 1), dtype=torch.bool)
+            found = self.model.get_audio_features(input_features=input_features, is_longer=longer)
+            rows: torch.Tensor = found if isinstance(found, torch.Tensor) else found.pooler_output
+            return rows
+
+    return Sounds().eval()
 
 
 def _is_text(item: Item) -> bool:
