@@ -8,12 +8,14 @@ import inspect
 import pickle
 import re
 
+import numpy as np
 import pytest
 
 from llm_multi_core import embedder
-from llm_multi_core.embedder import errors
+from llm_multi_core.embedder import EmbeddingResult, Report, errors
 from llm_multi_core.embedder.errors import (
     AmbiguousFrameworkError,
+    BatchError,
     EmbedderError,
     EmbedderWarning,
     EncoderMemoryError,
@@ -82,6 +84,8 @@ def test_every_class_is_public_and_documented(name):
 def make(kind):
     if issubclass(kind, InvalidInputError):
         return kind("too odd", index=3)
+    if issubclass(kind, BatchError):
+        return kind("it broke", indices=[2, 5], result=EmbeddingResult(np.array([[0.6, 0.8], [np.nan] * 2]), Report()))
     if issubclass(kind, EncodingError):
         return kind("it broke", indices=[2, 5])
     return kind("what happened, and what to do")
@@ -97,7 +101,11 @@ def test_errors_survive_with_their_attributes(kind, again):
     assert type(same) is kind
     assert str(same) == str(error)
     assert same.args == error.args
+    results = [vars(each).pop("result", None) for each in (same, error)]
     assert vars(same) == vars(error)
+    if issubclass(kind, BatchError):
+        np.testing.assert_array_equal(results[0].vectors, results[1].vectors)
+        assert results[0].ok.tolist() == [True, False]
     assert same.__notes__ == ["seen in the nightly run"]
     if issubclass(kind, ImportError):
         assert same.msg == error.msg

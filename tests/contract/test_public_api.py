@@ -9,9 +9,11 @@ import pytest
 from llm_multi_core import embedder
 
 PUBLIC = [
+    "AccessDeniedError",
     "AmbiguousFrameworkError",
     "AudioEmbedder",
     "BaseEmbedder",
+    "BatchError",
     "Canary",
     "ClosedError",
     "Credentials",
@@ -45,10 +47,12 @@ PUBLIC = [
     "ModelLoadError",
     "ModelSpec",
     "OptionSpec",
+    "Pace",
     "Part",
     "Plan",
     "PluginError",
     "PluginWarning",
+    "ProviderError",
     "Reply",
     "Report",
     "Role",

@@ -19,8 +19,8 @@ SEED = {
         "cohere",
         "huggingface",
     },
-    "image": {"clip", "openai", "gemini", "timm", "vit", "resnet"},
-    "audio": {"wav2vec2", "whisper", "hubert", "wavlm", "data2vec", "openai", "gemini"},
+    "image": {"clip", "openai", "gemini", "timm", "vit", "resnet", "cohere", "jina", "nemo"},
+    "audio": {"wav2vec2", "whisper", "hubert", "wavlm", "data2vec", "openai", "gemini", "jina"},
 }
 
 

@@ -111,8 +111,8 @@ def test_an_installed_plugin_that_does_not_offer_it_yet(install, host):
 
 
 def test_a_stranger_may_offer_a_known_name(install, host):
-    install("acme", "return [spec('cohere')]")
-    [row] = only(host, "cohere")
+    install("acme", "return [spec('stella')]")
+    [row] = only(host, "stella")
     assert (row.distribution, row.status) == ("acme", "available")
 
 

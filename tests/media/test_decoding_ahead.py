@@ -9,7 +9,7 @@ import pytest
 from llm_multi_core.embedder import AudioEmbedder, EncoderMemoryError, EncodingError, InvalidInputError, Item
 from llm_multi_core.embedder.inputs.audio import AudioSource
 from llm_multi_core.embedder.inputs.image import ImageSource, image_item
-from llm_multi_core.embedder.pipeline import engines
+from llm_multi_core.embedder.pipeline import local_engine
 from llm_multi_core.embedder.pipeline.decode import decode_items
 from llm_multi_core.embedder.testing.media import (
     FakeAudioEncoder,
@@ -104,10 +104,10 @@ class Counting(FakeImageEncoder):
 
 def test_batches_of_large_pictures_are_halved(over, monkeypatch):
     Counting.sizes = []
-    monkeypatch.setattr(engines, "MAX_DECODED_BYTES", 3 * 30 * 20 * 4)
+    monkeypatch.setattr(local_engine, "MAX_DECODED_BYTES", 3 * 30 * 20 * 4)
     vectors = over(Counting).embed_batch(PICTURES)
     assert set(Counting.sizes) == {2}
-    monkeypatch.setattr(engines, "MAX_DECODED_BYTES", 1)
+    monkeypatch.setattr(local_engine, "MAX_DECODED_BYTES", 1)
     np.testing.assert_array_equal(over(Counting).embed_batch(PICTURES), vectors)
     assert Counting.sizes[-24:] == [1] * 24
 
@@ -121,7 +121,7 @@ def test_batches_that_do_not_fit_into_memory_while_they_are_decoded_are_halved(o
             raise MemoryError("no room for another picture")
         return decode_items(items, intake)
 
-    monkeypatch.setattr(engines, "decode_items", decode)
+    monkeypatch.setattr(local_engine, "decode_items", decode)
     np.testing.assert_array_equal(over(Counting).embed_batch(PICTURES), expected)
     assert set(Counting.sizes) == {2}
 

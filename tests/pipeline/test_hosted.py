@@ -1,12 +1,14 @@
 """Hosted encoders: bounded concurrency, retries of what is transient, bad items found."""
 
 import asyncio
+import traceback
 
 import numpy as np
 import pytest
 
-from llm_multi_core.embedder import Description, EncodingError, InvalidOutputError, Limits, Verdict
-from llm_multi_core.embedder.pipeline import engines
+from llm_multi_core.embedder import Description, EncodingError, InvalidOutputError, Limits, ProviderError, Verdict
+from llm_multi_core.embedder.pipeline import hosted_engine
+from llm_multi_core.embedder.pipeline.redaction import RedactedError
 from llm_multi_core.embedder.testing.fakes import FakeHostedEncoder
 
 TEXTS = [f"text {number}" for number in range(200)]
@@ -85,7 +87,7 @@ def test_what_stays_transient_fails_in_the_end(make_embedder):
     ScriptedEncoder.transient_failures = 10**6
     with pytest.raises(EncodingError, match="try again"):
         make_embedder(ScriptedEncoder).embed_batch(TEXTS[:5])
-    assert len(ScriptedEncoder.log) == engines.MAX_ATTEMPTS
+    assert len(ScriptedEncoder.log) == hosted_engine.MAX_ATTEMPTS
 
 
 def test_a_poisonous_item_stands_alone_in_the_end(make_embedder):
@@ -128,10 +130,14 @@ def test_what_would_end_the_loop_ends_the_call_only(make_embedder, monkeypatch, 
     assert make_embedder(FakeHostedEncoder).embed("a").shape == (8,)
 
 
-def test_the_cause_of_a_hosted_failure_is_kept(make_embedder):
-    with pytest.raises(EncodingError) as caught:
+def test_the_cause_of_a_hosted_failure_is_told_without_the_object_that_may_hold_a_key(make_embedder):
+    with pytest.raises(ProviderError, match="ValueError: bad item") as caught:
         make_embedder(ScriptedEncoder).embed("poison")
-    assert isinstance(caught.value.__cause__, ValueError)
+    cause = caught.value.__cause__
+    assert type(cause) is RedactedError
+    assert "bad item" in str(cause)
+    assert "request" in [frame.name for frame in traceback.extract_tb(cause.__traceback__)]
+    assert caught.value.__context__ is None
 
 
 class FullDisk:
@@ -150,5 +156,5 @@ def test_a_request_is_not_sent_again_because_the_cache_fails(make_embedder):
 
 def test_pauses_grow_and_are_bounded():
     for attempt in range(1, 30):
-        bound = min(engines.LONGEST_PAUSE, engines.FIRST_PAUSE * 2 ** (attempt - 1))
-        assert bound / 2 <= engines._pause(attempt) <= bound
+        bound = min(hosted_engine.LONGEST_PAUSE, hosted_engine.FIRST_PAUSE * 2 ** (attempt - 1))
+        assert bound / 2 <= hosted_engine._growing_pause(attempt) <= bound

@@ -22,12 +22,15 @@ from llm_multi_core.embedder.encoders import (
     Limits,
     LocalEncoder,
     Measure,
+    Pace,
     Reply,
     Usage,
     Verdict,
 )
 from llm_multi_core.embedder.errors import (
+    AccessDeniedError,
     AmbiguousFrameworkError,
+    BatchError,
     ClosedError,
     EmbedderError,
     EmbedderWarning,
@@ -43,6 +46,7 @@ from llm_multi_core.embedder.errors import (
     ModelLoadError,
     PluginError,
     PluginWarning,
+    ProviderError,
     TruncationError,
     TruncationWarning,
     UnknownFrameworkError,
@@ -63,9 +67,11 @@ if TYPE_CHECKING:
     from llm_multi_core.embedder.host.hookspecs import hookimpl
 
 __all__ = [
+    "AccessDeniedError",
     "AmbiguousFrameworkError",
     "AudioEmbedder",
     "BaseEmbedder",
+    "BatchError",
     "Canary",
     "ClosedError",
     "Credentials",
@@ -99,10 +105,12 @@ __all__ = [
     "ModelLoadError",
     "ModelSpec",
     "OptionSpec",
+    "Pace",
     "Part",
     "Plan",
     "PluginError",
     "PluginWarning",
+    "ProviderError",
     "Reply",
     "Report",
     "Role",

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from llm_multi_core.embedder.host import Host
     from llm_multi_core.embedder.pipeline.cache import VectorCache
-    from llm_multi_core.embedder.pipeline.window import TruncationPolicy
+    from llm_multi_core.embedder.pipeline.call import TruncationPolicy
 
 EmbedderT = TypeVar("EmbedderT", bound="BaseEmbedder[Any]")
 

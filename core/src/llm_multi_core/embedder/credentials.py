@@ -35,8 +35,20 @@ class Secret:
         self._source: str | Callable[[], str] = source
 
     def reveal(self) -> str:
-        """The key itself; a callable is called each time, so that it may rotate keys."""
-        return self._source() if callable(self._source) else self._source
+        """The key itself; a callable is called each time, so that it may rotate keys.
+
+        Raises:
+            MissingCredentialsError: if a callable fails, or gives no text.
+        """
+        if not callable(self._source):
+            return self._source
+        try:
+            key = self._source()
+        except Exception as error:  # noqa: BLE001 - of the user's; what it says may hold a key
+            raise MissingCredentialsError(f"the callable given as api_key failed ({type(error).__name__})") from None
+        if not isinstance(key, str):
+            raise MissingCredentialsError(f"the callable given as api_key returned {type(key).__name__}, not str")
+        return key
 
     def __repr__(self) -> str:
         return f"Secret({_MASK!r})"

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import weakref
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping, Sized
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Sized
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from types import TracebackType
@@ -19,9 +19,12 @@ import numpy.typing as npt
 
 from llm_multi_core.embedder.analysis.similarity import cosine_similarity
 from llm_multi_core.embedder.errors import ClosedError, InvalidInputError, InvalidOptionError
+from llm_multi_core.embedder.inputs.shapes import require_many, require_one
 from llm_multi_core.embedder.items import Item, Modality
+from llm_multi_core.embedder.pipeline.call import Call, OnError
 from llm_multi_core.embedder.pipeline.collect import CollectedVectors, as_one_chunk, chunks_of
 from llm_multi_core.embedder.pipeline.pool import pool
+from llm_multi_core.embedder.pipeline.provider import price_of
 from llm_multi_core.embedder.pipeline.report import EmbeddingResult, Plan
 from llm_multi_core.embedder.pipeline.resolution import Resolved, resolve
 from llm_multi_core.embedder.pipeline.run import (
@@ -34,7 +37,6 @@ from llm_multi_core.embedder.pipeline.run import (
     warn_of_truncation,
 )
 from llm_multi_core.embedder.pipeline.runtime import runtime
-from llm_multi_core.embedder.pipeline.window import Call, OnError
 from llm_multi_core.embedder.rows import FloatArray
 from llm_multi_core.embedder.settings import EmbedderSettings
 from llm_multi_core.embedder.spaces import Space
@@ -82,6 +84,11 @@ class BaseEmbedder(ABC, Generic[InputT]):
     def encoder_id(self) -> str:
         """A hash over everything that can change a vector in its last bits; keys caches."""
         return self._resolve().handle.encoder_id()
+
+    @property
+    def via(self) -> str | None:
+        """How media is turned into text before it is embedded (`"caption"`, `"transcript"`), if it is."""
+        return self._settings.offer.spec.bridge.get(self.modality)
 
     # One input, many inputs.
 
@@ -142,7 +149,7 @@ class BaseEmbedder(ABC, Generic[InputT]):
         self._refuse_single(xs)
         resolved = self._resolve_dense()
         vectors = CollectedVectors(len(xs) if isinstance(xs, Sized) else None, resolved.space.dimension)
-        with self._open(xs, role, instruction, on_error, show_progress, resolved) as call:
+        with self._open(xs, role, instruction, on_error, show_progress, resolved) as call, vectors.salvaged(call):
             for rows in run_windows(resolved, call, self._items(call, xs)):
                 vectors.add(rows.values)
         warn_of_truncation(resolved, call)
@@ -205,6 +212,7 @@ class BaseEmbedder(ABC, Generic[InputT]):
             requests=requests,
             padding=1 - report.units / cost if cost else 0.0,
             truncations=tuple(report.truncations),
+            cost=self._cost_of(report.units),
             failures=tuple(report.failures),
         )
 
@@ -240,7 +248,7 @@ class BaseEmbedder(ABC, Generic[InputT]):
         self._refuse_single(xs)
         resolved = await runtime.in_thread(self._resolve_dense)
         vectors = CollectedVectors(len(xs) if isinstance(xs, Sized) else None, resolved.space.dimension)
-        with self._open(xs, role, instruction, on_error, show_progress, resolved) as call:
+        with self._open(xs, role, instruction, on_error, show_progress, resolved) as call, vectors.salvaged(call):
             async for rows in arun_windows(resolved, call, self._items(call, xs)):
                 vectors.add(rows.values)
         warn_of_truncation(resolved, call)
@@ -266,6 +274,20 @@ class BaseEmbedder(ABC, Generic[InputT]):
                     yield rows.values
 
     # Life.
+
+    def load(self) -> Self:
+        """Load a local model now rather than at first use; of a hosted one, find the key.
+
+        Raises:
+            ModelLoadError: if there is no such model, or it cannot be read.
+            MissingCredentialsError: if a hosted framework has no key any more.
+        """
+        self._resolve().handle.load()
+        return self
+
+    async def aload(self) -> Self:
+        """`load` without blocking the event loop, such as when a server starts."""
+        return await runtime.in_thread(self.load)
 
     def uncached(self) -> Self:
         """Another embedder of the same settings and model, but for the cache, which it has not."""
@@ -372,6 +394,12 @@ class BaseEmbedder(ABC, Generic[InputT]):
             show_progress=show_progress,
         )
 
+    def _cost_of(self, units: int) -> float | None:
+        """An estimate in US dollars for units of a hosted model, where its price is known."""
+        handle = self._resolve().handle
+        price = price_of(handle) if handle.hosted else None
+        return None if price is None else units * price / 1e6
+
     @staticmethod
     def _warn_and_forget(resolved: Resolved, call: Call) -> None:
         """Streams have no report to read, and must not grow one."""
@@ -397,17 +425,7 @@ class BaseEmbedder(ABC, Generic[InputT]):
         return item
 
     def _refuse_single(self, xs: object, asynchronous: bool = False) -> None:
-        if self._is_single(xs) or isinstance(xs, Item):
-            raise InvalidInputError(f"one {self.modality} was given where several are due; use embed, or [x]")
-        if isinstance(xs, Mapping | set | frozenset):
-            raise InvalidInputError(f"a {type(xs).__name__} has no order of inputs; pass a list")
-        if isinstance(xs, AsyncIterable) and not asynchronous:
-            raise InvalidInputError(f"only aembed_stream takes an asynchronous iterable, such as {type(xs).__name__}")
-        if not isinstance(xs, Iterable | AsyncIterable) or getattr(xs, "ndim", 1) == 0:
-            raise InvalidInputError(f"inputs come as a list or another iterable, not as {type(xs).__name__}")
-        if hasattr(xs, "itertuples"):  # iterating over a pandas.DataFrame gives the names of its columns
-            raise InvalidInputError(f"a {type(xs).__name__} has several columns; pass one of them")
+        require_many(xs, self.modality, self._is_single(xs) or isinstance(xs, Item), asynchronous)
 
     def _refuse_many(self, x: object) -> None:
-        if isinstance(x, list | tuple) and not self._is_single(x):
-            raise InvalidInputError(f"a {type(x).__name__} was given where one {self.modality} is due; use embed_batch")
+        require_one(x, self.modality, self._is_single(x))

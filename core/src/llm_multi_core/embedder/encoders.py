@@ -311,6 +311,10 @@ class HostedEncoder(Encoder):
     moment (`self.key()`); a client that takes a callable for its key is best.
     """
 
+    def __init__(self, config: EncoderConfig) -> None:
+        super().__init__(config)
+        self._keys: set[str] = set()
+
     @abstractmethod
     async def request(self, items: Sequence[Item], task: Task) -> Reply:
         """One request. Always awaited on the host's one background loop.
@@ -325,8 +329,19 @@ class HostedEncoder(Encoder):
         Raises:
             MissingCredentialsError: if there is neither a key nor a chain, and one is needed.
         """
-        credentials = self.config.credentials or Credentials(())
-        return credentials.require(self.config.secret, self.config.framework, self.config.options)
+        config = self.config
+        if config.credentials is None:  # the specification asks for none
+            key = config.secret.reveal() if config.secret is not None else None
+        else:
+            key = config.credentials.require(config.secret, config.framework, config.options)
+        if key is not None:
+            self._keys.add(key)
+        return key
+
+    @property
+    def keys(self) -> frozenset[str]:
+        """The keys that were used so far, to be masked in messages."""
+        return frozenset(self._keys)
 
     def classify(self, error: Exception) -> Verdict:
         """By the HTTP status of the error, or its kind; override for a provider's own codes."""

@@ -15,7 +15,10 @@
     │   └── UntrustedCodeError        (PermissionError)  the model wants to run code of its own
     ├── EncodingError                 (RuntimeError)  the model or provider failed; has .indices
     │   ├── InvalidOutputError        (ValueError)    wrong count, wrong dimension, NaN, zero vector
-    │   └── EncoderMemoryError        (MemoryError)   does not fit into memory even one by one
+    │   ├── EncoderMemoryError        (MemoryError)   does not fit into memory even one by one
+    │   ├── ProviderError                             a hosted provider refused or failed; has .status
+    │   │   └── AccessDeniedError     (PermissionError)  it refused the key
+    │   └── BatchError                                a hosted call ended early; has .vectors, .ok
     ├── IncompatibleSpacesError       (ValueError)    vectors of two spaces were to be compared
     └── ClosedError                   (RuntimeError)  the embedder was closed
 
@@ -29,11 +32,19 @@ No message, repr or pickle of these holds a key. All of them survive pickling.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    from llm_multi_core.embedder.pipeline.report import EmbeddingResult
+    from llm_multi_core.embedder.rows import FloatArray
 
 
 def _rebuild(cls: type[BaseException], args: tuple[Any, ...], state: dict[str, Any]) -> BaseException:
-    error = cls.__new__(cls, *args)
+    maker = OSError if issubclass(cls, OSError) else cls  # whose layout no other built-in can make
+    error = maker.__new__(cls, *args)
     error.args = args
     if isinstance(error, ImportError):  # keeps its message apart from the arguments
         ImportError.__init__(error, *args)
@@ -130,6 +141,58 @@ class InvalidOutputError(EncodingError, ValueError):
 
 class EncoderMemoryError(EncodingError, MemoryError):
     """The encoder ran out of memory; batches are halved down to one item before this is raised."""
+
+
+class ProviderError(EncodingError):
+    """A hosted provider refused a request, or failed for good.
+
+    `status` is the HTTP status and `request_id` what the provider calls the request, where they are
+    known. What its SDK raised is not attached, since it may carry the key; `__cause__` repeats its text
+    and traceback with keys masked.
+    """
+
+    def __init__(
+        self, message: str, *, indices: Sequence[int] = (), status: int | None = None, request_id: str | None = None
+    ) -> None:
+        super().__init__(message, indices=indices)
+        self.status = status
+        self.request_id = request_id
+
+    def about(self, message: str, indices: Sequence[int]) -> ProviderError:
+        """The same error, told of certain inputs."""
+        told = type(self)(message, indices=indices, status=self.status, request_id=self.request_id)
+        told.__cause__ = self.__cause__
+        return told
+
+
+class AccessDeniedError(ProviderError, PermissionError):
+    """The provider refused the key, or what the key may do."""
+
+    def __str__(self) -> str:  # OSError with two arguments would print "[Errno ...]"
+        return str(self.args[0]) if self.args else ""
+
+
+class BatchError(EncodingError):
+    """A call to a hosted provider ended early, after some of its vectors were made.
+
+    `result` is an `EmbeddingResult` over the inputs that the call had come to, with NaN rows for those
+    that have no vector; `vectors` and `ok` are its. `__cause__` is the error that ended the call. Go on
+    with the inputs that are not `ok`, or pass `cache=` and call again: what was paid for is in it.
+    """
+
+    def __init__(self, message: str, *, indices: Sequence[int] = (), result: EmbeddingResult) -> None:
+        super().__init__(message, indices=indices)
+        self.result = result
+
+    @property
+    def vectors(self) -> FloatArray:
+        """`(n, d)` float32; the row of an input without a vector is NaN."""
+        return self.result.vectors
+
+    @property
+    def ok(self) -> npt.NDArray[np.bool_]:
+        """`(n,)`: whether each input has a vector."""
+        return self.result.ok
 
 
 class IncompatibleSpacesError(EmbedderError, ValueError):

@@ -18,8 +18,8 @@ from llm_multi_core.embedder.inputs.image import image_item, is_pil
 from llm_multi_core.embedder.inputs.samples import is_number
 from llm_multi_core.embedder.inputs.text import text_item
 from llm_multi_core.embedder.items import Item, Modality
+from llm_multi_core.embedder.pipeline.call import Call
 from llm_multi_core.embedder.pipeline.runtime import runtime
-from llm_multi_core.embedder.pipeline.window import Call
 from llm_multi_core.embedder.rows import FloatArray
 
 if TYPE_CHECKING:

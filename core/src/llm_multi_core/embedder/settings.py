@@ -13,7 +13,8 @@ from llm_multi_core.embedder.frameworks import Offer
 from llm_multi_core.embedder.inputs.sources import SourcePolicy
 from llm_multi_core.embedder.items import Modality
 from llm_multi_core.embedder.pipeline.cache import VectorCache
-from llm_multi_core.embedder.pipeline.window import TruncationPolicy
+from llm_multi_core.embedder.pipeline.call import TruncationPolicy
+from llm_multi_core.embedder.pipeline.hosted_limits import check_limits
 
 PRECISIONS = ("auto", "float32", "bfloat16", "float16")
 TRUNCATIONS = ("warn", "error", "truncate", "mean")
@@ -99,6 +100,7 @@ class EmbedderSettings:
         if spec.hosted:
             _require(device is None, f"framework {spec.name!r} is hosted: it has no device")
             _require(precision == "auto", f"framework {spec.name!r} is hosted: it has no precision")
+            check_limits(spec.name, options.get("limits"))
         secret = _secret(spec.name, api_key, spec.credentials is not None)
         if spec.credentials is not None:
             spec.credentials.require(secret, spec.name, options)

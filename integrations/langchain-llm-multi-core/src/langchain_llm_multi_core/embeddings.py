@@ -35,7 +35,7 @@ from llm_multi_core.embedder import (
     create_text_embedder,
 )
 from llm_multi_core.embedder.host import default_host
-from llm_multi_core.embedder.pipeline.window import TruncationPolicy
+from llm_multi_core.embedder.pipeline.call import TruncationPolicy
 
 
 class MultiCoreEmbeddings(BaseModel, RoleEmbeddings):

@@ -31,9 +31,9 @@ from llm_multi_core.embedder.cli.output import FORMATS, WRITERS, VectorWriter, c
 from llm_multi_core.embedder.errors import EmbedderError, EncodingError, InvalidInputError
 from llm_multi_core.embedder.items import Modality, Role
 from llm_multi_core.embedder.modalities import AudioEmbedder, ImageEmbedder, TextEmbedder
+from llm_multi_core.embedder.pipeline.call import OnError
 from llm_multi_core.embedder.pipeline.report import Report
 from llm_multi_core.embedder.pipeline.run import run_windows, warn_of_truncation
-from llm_multi_core.embedder.pipeline.window import OnError
 
 _ROLES = tuple(str(role) for role in Role)
 _ON_ERROR: tuple[OnError, ...] = get_args(OnError)

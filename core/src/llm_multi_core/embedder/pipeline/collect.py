@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, AsyncIterator, Iterable
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
 import numpy as np
 
+from llm_multi_core.embedder.errors import BatchError, EncodingError
+from llm_multi_core.embedder.pipeline.call import Call
+from llm_multi_core.embedder.pipeline.report import EmbeddingResult
 from llm_multi_core.embedder.rows import FloatArray
 
 InputT = TypeVar("InputT")
@@ -28,6 +32,28 @@ class CollectedVectors:
         else:
             self._blocks.append(block)
         self._count += len(block)
+
+    @contextmanager
+    def salvaged(self, call: Call) -> Iterator[None]:
+        """Turn an error that ends a call, after some of a provider's vectors were made, into one that holds them.
+
+        Raises:
+            BatchError: from the error; any other is raised as it is.
+        """
+        try:
+            yield
+        except EncodingError as error:
+            for rows in call.salvaged:
+                self.add(rows.values)
+            result = EmbeddingResult(self.joined(), call.report)
+            made = int(result.ok.sum())
+            if not made or not call.salvaged:
+                raise
+            raise BatchError(
+                f"{error}; {made} of the {len(result)} inputs up to there have vectors: see .vectors and .ok",
+                indices=error.indices,
+                result=result,
+            ) from error
 
     def joined(self) -> FloatArray:
         """All rows so far, `(n, d)`."""

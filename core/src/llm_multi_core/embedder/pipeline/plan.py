@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,6 +27,15 @@ class Batch:
     def members(self) -> list[int]:
         """The positions of its pieces, in order."""
         return [member for atom in self.atoms for member in atom]
+
+    def only(self, wanted: Callable[[tuple[int, ...]], bool]) -> Batch | None:
+        """The part of it whose atoms are wanted; `None` if none is."""
+        kept = tuple(atom for atom in self.atoms if wanted(atom))
+        return Batch(kept, self.cost * len(kept) // len(self.atoms)) if kept else None
+
+    def renumbered(self, numbers: Sequence[int]) -> Batch:
+        """The same, its positions looked up in `numbers`."""
+        return Batch(tuple(tuple(numbers[member] for member in atom) for atom in self.atoms), self.cost)
 
     def halve(self) -> tuple[Batch, Batch]:
         """Two batches of half the atoms each; only for a batch of several."""

@@ -6,13 +6,14 @@ import json
 import threading
 from collections.abc import Hashable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from importlib import import_module
 
 from llm_multi_core.embedder.encoders import Description, Encoder, EncoderConfig, HostedEncoder
 from llm_multi_core.embedder.errors import ClosedError, EmbedderError, ModelLoadError, PluginError
 from llm_multi_core.embedder.frameworks import Offer
+from llm_multi_core.embedder.pipeline.hosted_limits import effective_limits
 from llm_multi_core.embedder.pipeline.runtime import runtime
 
 
@@ -63,11 +64,20 @@ class EncoderHandle:
                 self._encoder = made
             return self._encoder
 
+    @property
+    def hosted(self) -> bool:
+        """Whether it is a client of a provider."""
+        return isinstance(self.encoder(), HostedEncoder)
+
     def describe(self) -> Description:
         """What the encoder says of itself; asked once."""
         with self.lock:
             if self._description is None:
-                self._description = self.encoder().describe()
+                described = self.encoder().describe()
+                if self.hosted:
+                    limits = effective_limits(described.limits, self.config.options.get("limits"))
+                    described = replace(described, limits=limits)
+                self._description = described
             return self._description
 
     def encoder_id(self) -> str:
@@ -75,13 +85,15 @@ class EncoderHandle:
         with self.lock:
             if self._encoder_id is None:
                 encoder = self.encoder()
-                identity = [
+                identity: list[object] = [
                     self.offer.distribution,
                     self.offer.spec.target,
                     encoder.encoding_version,
                     self.describe().space.fingerprint,
                     sorted(encoder.identity().items()),
                 ]
+                if "units_per_item" in (self.config.options.get("limits") or {}):
+                    identity.append(self.describe().limits.units_per_item)  # it says where a long item is cut
                 self._encoder_id = sha256(json.dumps(identity).encode()).hexdigest()[:32]
             return self._encoder_id
 
@@ -96,6 +108,7 @@ class EncoderHandle:
             if not self._loaded:
                 try:
                     if isinstance(encoder, HostedEncoder):
+                        encoder.key()
                         encoder.load()
                     else:
                         runtime.submit_model(encoder.load).result()

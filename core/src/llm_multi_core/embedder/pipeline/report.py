@@ -54,8 +54,9 @@ class Report:
         truncations: the inputs that were cut.
         failures: the inputs that have no vector, in order of index.
         seconds: wall time.
+        waited: seconds for which requests were held back by rate limits, added up over requests.
         billed_units: units that a provider says it counted; 0 for local models.
-        cost: an estimate in US dollars; `None` where no price is known, as for local models.
+        cost: an estimate in US dollars; `None` where a price is not known, and for local models.
     """
 
     items: int = 0
@@ -68,8 +69,13 @@ class Report:
     truncations: list[Truncation] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
     seconds: float = 0.0
+    waited: float = 0.0
     billed_units: int = 0
     cost: float | None = None
+
+    def charge(self, cost: float | None) -> None:
+        """Add the cost of a request; once one is not known, that of the call is not."""
+        self.cost = None if cost is None or self.cost is None else self.cost + cost
 
     def __str__(self) -> str:
         about = "" if self.exact else "about "
@@ -77,6 +83,7 @@ class Report:
             f"{self.items} items ({self.duplicates} duplicates, {self.cache_hits} from cache), {about}{self.units} "
             f"units in {self.requests} requests ({self.retries} retries), {len(self.truncations)} truncated, "
             f"{len(self.failures)} failed, {self.seconds:.2f} s"
+            + (f", about ${self.cost:.6f}" if self.cost is not None else "")
         )
 
 
@@ -100,9 +107,7 @@ class EmbeddingResult:
     @property
     def ok(self) -> npt.NDArray[np.bool_]:
         """`(n,)`: whether each input has a vector."""
-        flags = np.ones(len(self.vectors), np.bool_)
-        flags[[failure.index for failure in self.failures]] = False
-        return flags
+        return np.asarray(np.isfinite(self.vectors).all(axis=1))
 
     def __len__(self) -> int:
         return len(self.vectors)

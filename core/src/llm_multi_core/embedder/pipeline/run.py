@@ -14,11 +14,13 @@ from numbers import Integral
 
 from llm_multi_core.embedder.errors import InvalidOptionError, TruncationWarning
 from llm_multi_core.embedder.items import Item, Modality, Task
+from llm_multi_core.embedder.pipeline.call import Call, OnError
 from llm_multi_core.embedder.pipeline.pool import pool
 from llm_multi_core.embedder.pipeline.progress import progress_bar
+from llm_multi_core.embedder.pipeline.report import Report
 from llm_multi_core.embedder.pipeline.resolution import Resolved, effective_task
-from llm_multi_core.embedder.pipeline.runtime import runtime
-from llm_multi_core.embedder.pipeline.window import Call, OnError, Window
+from llm_multi_core.embedder.pipeline.telemetry import call_span
+from llm_multi_core.embedder.pipeline.window import Window
 from llm_multi_core.embedder.rows import Rows
 from llm_multi_core.embedder.settings import EmbedderSettings
 
@@ -49,8 +51,11 @@ def open_call(
     if on_error not in ("raise", "collect"):  # no set, since it may not be hashable
         raise InvalidOptionError(f"on_error={on_error!r} is neither 'raise' nor 'collect'")
     started = time.perf_counter()
-    label = f"{settings.offer.spec.name} {modality}"
-    with progress_bar(show_progress, total, label) as progress, pool.borrow(resolved.handle):
+    spec, hosted = settings.offer.spec, resolved.handle.hosted
+    report = Report(cost=0.0 if hosted else None)
+    bar = progress_bar(show_progress, total, f"{spec.name} {modality}", report if hosted else None)
+    span = call_span(spec.name, settings.model, resolved.space, resolved.description.limits.unit, report)
+    with bar as progress, pool.borrow(resolved.handle), span as trace:
         call = Call(
             task=effective_task(Task.of(role, instruction), resolved.description, settings),
             dimension=resolved.cut,
@@ -59,7 +64,9 @@ def open_call(
             on_error=on_error,
             batch_size=settings.batch_size,
             cache=settings.cache,
+            report=report,
             progress=progress,
+            trace=trace,
         )
         try:
             yield call
@@ -98,21 +105,20 @@ def run_windows(
     resolved: Resolved, call: Call, items: Iterable[Item | None], size: int = DEFAULT_WINDOW
 ) -> Iterator[Rows]:
     """The rows of each window, in order."""
-    from llm_multi_core.embedder.pipeline.engines import run_window
+    from llm_multi_core.embedder.pipeline.engines import run_hosted_windows, run_local_windows
 
-    for window in open_windows(resolved, call, items, size):
-        yield run_window(window)
+    windows = open_windows(resolved, call, items, size)
+    return run_hosted_windows(windows, call) if resolved.handle.hosted else run_local_windows(windows)
 
 
-async def arun_windows(
+def arun_windows(
     resolved: Resolved, call: Call, items: Iterable[Item | None], size: int = DEFAULT_WINDOW
 ) -> AsyncIterator[Rows]:
     """The rows of each window, in order, without blocking the caller's loop."""
-    from llm_multi_core.embedder.pipeline.engines import arun_window
+    from llm_multi_core.embedder.pipeline.engines import arun_hosted_windows, arun_local_windows
 
     windows = open_windows(resolved, call, items, size)
-    while (window := await runtime.in_thread(next, windows, None)) is not None:
-        yield await arun_window(window)
+    return arun_hosted_windows(windows, call) if resolved.handle.hosted else arun_local_windows(windows)
 
 
 def warn_of_truncation(resolved: Resolved, call: Call) -> None:

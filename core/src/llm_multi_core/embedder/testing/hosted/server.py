@@ -221,9 +221,10 @@ class HostedServer:
                 self.violations.append(f"{request.method} {request.path}: {error.message}")
             record.outcome = "denied" if error.status in (401, 403) else "refused"
             return self.wire.refuse(error, headers)
-        if self._is_denied(request):
+        if key := self._denied_key(request):
             record.outcome = "denied"
-            return self.wire.refuse(WireError(401, "the API key is not valid"), headers)
+            # In full, as some servers do: whoever logs or raises this text has to mask it.
+            return self.wire.refuse(WireError(401, f"Incorrect API key provided: {key}."), headers)
         if fate.failure in _REFUSALS:
             record.outcome = fate.failure
             return self.wire.refuse(WireError(*_REFUSALS[fate.failure]), headers | self._wait(self.faults.retry_after))
@@ -270,9 +271,9 @@ class HostedServer:
         if not limits.accepts_empty and any(_is_empty(content) for content in contents):
             raise WireError(400, "an input is an empty text", "empty")
 
-    def _is_denied(self, request: HttpRequest) -> bool:
-        given = (*request.headers.values(), *request.query.values())
-        return any(value.removeprefix("Bearer ") in self.faults.denied_keys for value in given)
+    def _denied_key(self, request: HttpRequest) -> str:
+        given = [value.removeprefix("Bearer ") for value in (*request.headers.values(), *request.query.values())]
+        return next((key for key in given if key in self.faults.denied_keys), "")
 
     def _pace_headers(self) -> dict[str, str]:
         pace = self._quota.pace()

@@ -22,7 +22,7 @@ from llama_index.embeddings.llm_multi_core.options import framework_options
 from llama_index.embeddings.llm_multi_core.pinned import PinnedEmbedder
 from llama_index.embeddings.llm_multi_core.stores import ScopedStore, looking_up_queries
 from llm_multi_core.embedder import EmbedderError, InvalidOptionError, TextEmbedder, VectorCache, create_text_embedder
-from llm_multi_core.embedder.pipeline.window import TruncationPolicy
+from llm_multi_core.embedder.pipeline.call import TruncationPolicy
 from llm_multi_core.embedder.rows import FloatArray
 
 logger = logging.getLogger(__name__)
