@@ -36,6 +36,7 @@ IMAGE_TOKENS = 85
 
 _DATA_URL = re.compile(r"data:(image/(?:png|jpeg|webp|gif));base64,(.+)", re.DOTALL)
 _SUFFIXES = ("flac", "mp3", "mp4", "mpeg", "mpga", "m4a", "ogg", "wav", "webm")
+_EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
 _TYPES = {401: "authentication_error", 404: "invalid_request_error", 429: "requests", 500: "server_error"}
 
 
@@ -225,12 +226,13 @@ class OpenAIWire(Wire):
     def _chat(self, body: dict[str, Any]) -> HttpReply:
         check_fields(body, self.chat_fields, ("messages", "model"))
         if "reasoning_effort" in body:
-            check_choice("reasoning_effort", body["reasoning_effort"], ("none", "minimal", "low", "medium", "high"))
+            check_choice("reasoning_effort", body["reasoning_effort"], _EFFORTS)
         texts, pictures = [], []
         for message in body["messages"]:
             check_fields(object_of(message), {"role": str, "content": (str, list)}, ("role", "content"))
-            parts = message["content"]
-            for part in [{"type": "text", "text": parts}] if isinstance(parts, str) else parts:
+            content = message["content"]
+            parts: list[Any] = [{"type": "text", "text": content}] if isinstance(content, str) else content
+            for part in parts:
                 check_fields(object_of(part), {"type": str, "text": str, "image_url": dict}, ("type",))
                 check_choice("type", part["type"], ("text", "image_url"))
                 if part["type"] == "text":

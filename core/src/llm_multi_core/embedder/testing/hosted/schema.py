@@ -38,7 +38,8 @@ def check_fields(body: Mapping[str, Any], fields: Mapping[str, Kinds], required:
     for name, value in body.items():
         if name not in fields:
             raise WireError(400, f"Unrecognized request argument supplied: {name}", "unknown_parameter")
-        kinds = fields[name] if isinstance(fields[name], tuple) else (fields[name],)
+        kinds = fields[name]
+        kinds = kinds if isinstance(kinds, tuple) else (kinds,)
         if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
             raise WireError(400, f"Invalid type for '{name}': got {type(value).__name__}.", "invalid_type")
 
