@@ -12,6 +12,7 @@ from llm_multi_core_torch import (
     ModelFiles,
     ModuleEntry,
     default_pooling,
+    padding_side,
     parts_identity,
     read_module_list,
     read_pooling,
@@ -174,6 +175,21 @@ def test_the_width_of_a_token(config, expected, folder):
 def test_whether_an_empty_text_has_tokens(tokenizer, config, expected, folder):
     files = folder(config_json={}, tokenizer_json=tokenizer, tokenizer_config_json=config)
     assert read_transformer(files, "", {}).adds_tokens is expected
+
+
+@pytest.mark.parametrize(
+    ("config", "side"),
+    [
+        ({"model_type": "gpt2"}, "right"),
+        ({"model_type": "opt", "max_position_embeddings": 2048}, "right"),
+        ({"model_type": "qwen3", "rope_parameters": {"rope_theta": 10_000}}, "left"),
+        ({"model_type": "qwen3_vl", "text_config": {"rope_theta": 10_000}}, "left"),
+        ({"model_type": "xlnet"}, "left"),
+    ],
+)
+def test_padding_on_the_left_is_for_relative_positions(config, side):
+    assert padding_side(config, "left") == side
+    assert padding_side(config, "right") == "right"
 
 
 def test_lengths_and_whereabouts_are_no_part_of_the_identity(folder):

@@ -1,4 +1,4 @@
-"""Text parity, architecture by architecture, with a reference computed straight from transformers.
+"""Text parity, architecture by architecture, with a reference computed straight from the library.
 
 One case per code path runs by default, all of them with `-m "matrix or not matrix"`.
 """
@@ -224,6 +224,32 @@ def test_vectors_equal_those_of_transformers(row, tmp_path, save_backbone, texts
     expected = reference(folder, row, texts)
     with embedder_for(folder, row) as embedder:
         parity.check(embedder, texts, expected, architecture=row.name, variant=row.role or row.pooling, role=row.role)
+
+
+BACKBONES = {row.name: row for row in ARCHITECTURES if row.pooling != "attention" and row.framework == "huggingface"}
+"""One row for each architecture, the last."""
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=() if name == "GPT-2" else pytest.mark.matrix) for name in BACKBONES]
+)
+def test_sentence_transformers_on_every_backbone(name, tmp_path, save_backbone, texts, parity):
+    """The other framework for text, against its own library, each backbone under a pooling of its folder."""
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.base.modules import Transformer
+    from sentence_transformers.sentence_transformer.modules import Pooling
+
+    row = BACKBONES[name]
+    # The library pads all texts, even one alone, so that GPT-2 needs what to pad with.
+    options = row.tokenizer_options | ({"pad_token": "</s>"} if row.tokenizer == "gpt" else {})
+    backbone = save_backbone(tmp_path / "backbone", *row.classes, row.tokenizer, options, **row.settings)
+    modules = [Transformer(str(backbone), max_seq_length=LIMIT), Pooling(WIDTH, row.pooling)]
+    SentenceTransformer(modules=modules, device="cpu", **row.options).save(str(tmp_path), create_model_card=False)
+    library = SentenceTransformer(str(tmp_path), device="cpu")
+    expected = (library.encode_document if row.role == "document" else library.encode)(texts, batch_size=1)
+    settings = {"device": "cpu", "precision": "float32", "truncation": "truncate"}
+    with closing(create_text_embedder("sentence-transformers", str(tmp_path), **settings)) as embedder:
+        parity.check(embedder, texts, expected, architecture=name, variant=row.role or row.pooling, role=row.role)
 
 
 LONG = 512

@@ -35,7 +35,13 @@ from llm_multi_core_sentence_transformers.loading import check_passed_on, load_s
 from llm_multi_core_sentence_transformers.media import MediaBatch, MediaInputs, loaded_sample_rate, served
 from llm_multi_core_sentence_transformers.plugin import SENTENCE_TRANSFORMERS
 from llm_multi_core_sentence_transformers.prompts import Treatments, treatments
-from llm_multi_core_sentence_transformers.texts import TextInputs, inputs_for, limit_tokens, loaded_limit
+from llm_multi_core_sentence_transformers.texts import (
+    TextInputs,
+    inputs_for,
+    limit_tokens,
+    loaded_limit,
+    settle_padding,
+)
 from llm_multi_core_torch import (
     CPU_TEXT_LIMITS,
     GPU_TEXT_LIMITS,
@@ -203,6 +209,7 @@ class SentenceTransformersEncoder(TorchEncoder):
             )
         if described is not None and described != limit:
             limit_tokens(model, described)
+        settle_padding(model, (self._options["tokenizer_kwargs"] or {}).get("padding_side"))
         modalities = served(model.modalities)
         if Modality.TEXT in modalities:
             self._inputs = inputs_for(model, self._treatments.by_role.values(), described)

@@ -19,7 +19,7 @@ import numpy as np
 
 from llm_multi_core.embedder import InvalidInputError, InvalidOptionError, Measure
 from llm_multi_core_sentence_transformers.prompts import Treatment
-from llm_multi_core_torch import FastTokenizer, TokenIds, split_by_tokens, split_in_halves
+from llm_multi_core_torch import FastTokenizer, TokenIds, padding_side, split_by_tokens, split_in_halves
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -236,6 +236,16 @@ def limit_tokens(model: SentenceTransformer, max_tokens: int) -> None:
             module.tokenizer.enable_truncation(max_tokens)
         else:
             raise InvalidOptionError(f"max_length= is not for modules of the kind {type(module).__name__}")
+
+
+def settle_padding(model: SentenceTransformer, chosen: str | None) -> None:
+    """Let the transformers of a loaded model pad where that changes no vector, or on the side that a user chose."""
+    from sentence_transformers.base.modules import Transformer
+
+    for module in _input_modules(model):
+        tokenizer = module.tokenizer if isinstance(module, Transformer) else None
+        if tokenizer is not None:
+            tokenizer.padding_side = chosen or padding_side(module.config.to_dict(), tokenizer.padding_side)
 
 
 def _input_modules(model: SentenceTransformer) -> list[Any]:

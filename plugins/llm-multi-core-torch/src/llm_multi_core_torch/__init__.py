@@ -40,6 +40,7 @@ from llm_multi_core_torch.tokenization import FastTokenizer, TokenIds, Tokenized
 from llm_multi_core_torch.transformer_files import (
     LENGTH_KEYS,
     TransformerFacts,
+    padding_side,
     read_transformer,
     vocabulary_identity,
 )
@@ -95,6 +96,7 @@ __all__ = [
     "own_code_identity",
     "package_folder",
     "packaged_or_found",
+    "padding_side",
     "parts_identity",
     "read_module_list",
     "read_pooling",

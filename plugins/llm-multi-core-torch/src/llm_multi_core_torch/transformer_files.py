@@ -36,6 +36,9 @@ _OFFSET_POSITIONS = frozenset(
     {"camembert", "data2vec-text", "ibert", "longformer", "mpnet", "roberta", "xlm-roberta", "xlm-roberta-xl", "xmod"}
 )
 """Architectures whose first positions are for padding."""
+_ROTARY_KEYS = ("rope_theta", "rope_parameters", "rope_scaling", "rotary_emb_base")
+_SIDELESS = frozenset({"xlnet"})
+"""Architectures of relative positions that say so by no setting, and were trained with padding on the left."""
 _TOKENIZER_CONFIG_NOISE = frozenset(
     {"model_max_length", "name_or_path", "special_tokens_map_file", "tokenizer_file", "tokenizer_class", "backend"}
 )
@@ -97,6 +100,22 @@ def read_transformer(files: ModelFiles, folder: str, weights: Mapping[str, str])
         adds_tokens=_adds_special_tokens(files, folder, tokenizer),
         matryoshka=bool(config.get("matryoshka_dimensions")),
     )
+
+
+def padding_side(config: Mapping[str, Any], preferred: str) -> str:
+    """The side on which padding changes no position: the right one, unless the model counts positions relatively.
+
+    transformers numbers positions from the left edge, padding included, so that a model with absolute
+    positions would see others after padding on the left (GPT-2).
+
+    Args:
+        config: the model's configuration.
+        preferred: the tokenizer's own side, `"left"` or `"right"`.
+    """
+    nested = config.get("text_config")
+    sources = (config, nested if isinstance(nested, Mapping) else {})
+    rotary = any(key in source for key in _ROTARY_KEYS for source in sources)
+    return preferred if rotary or config.get("model_type") in _SIDELESS else "right"
 
 
 def vocabulary_identity(files: ModelFiles, folder: str) -> Any:

@@ -34,6 +34,7 @@ from llm_multi_core_torch import (
     model_card,
     model_identity,
     packaged_or_found,
+    padding_side,
     similarity_of,
 )
 from llm_multi_core_transformers.checkpoints import find_checkpoint, load_part, load_weights
@@ -48,8 +49,6 @@ if TYPE_CHECKING:
 
 _PROBES = ("A probe", "A somewhat longer probe, of several words")
 """What an engine sees of the texts to come."""
-_ROTARY_KEYS = ("rope_theta", "rope_parameters", "rope_scaling", "rotary_emb_base")
-_SIDELESS = frozenset({"xlnet"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +154,8 @@ class HuggingFaceEncoder(TorchEncoder):
         from transformers import AutoTokenizer
 
         tokenizer = load_part(AutoTokenizer, self._files, self._options)
-        tokenizer.padding_side = self._padding_side(tokenizer)
+        chosen: str | None = self._options["padding_side"]
+        tokenizer.padding_side = chosen or padding_side(self._layout.transformer.config, tokenizer.padding_side)
         self._special_ids = frozenset(tokenizer.all_special_ids)
         self._tokens = text_tokens(tokenizer, self._max_tokens)
         model = self._load_backbone()
@@ -203,18 +203,6 @@ class HuggingFaceEncoder(TorchEncoder):
             encoder: torch.nn.Module = model.get_encoder()  # type: ignore[operator]
             return encoder
         return model
-
-    def _padding_side(self, tokenizer: Any) -> str:
-        """The side that changes no position: the right one, unless the model counts positions relatively.
-
-        transformers numbers positions from the left edge, padding included, so that a model with absolute
-        positions would see others after padding on the left (GPT-2).
-        """
-        if chosen := self._options["padding_side"]:
-            return str(chosen)
-        config = self._layout.transformer.config
-        relative = any(key in config for key in _ROTARY_KEYS) or config.get("model_type") in _SIDELESS
-        return str(tokenizer.padding_side) if relative else "right"
 
     def unload(self) -> None:
         """Drop the model and its tokenizer."""
