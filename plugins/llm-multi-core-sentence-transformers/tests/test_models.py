@@ -147,14 +147,6 @@ def test_minilm_understands_meaning():
     assert question @ other < 0.3
 
 
-def test_minilm_equals_the_frameworks_own_vectors(reference, texts, same_vectors):
-    theirs = reference(str(package_folder())).encode(texts, normalize_embeddings=True)
-    settings = {"device": "cpu", "precision": "float32", "truncation": "truncate"}
-    with closing(create_text_embedder("sentence-transformers", **settings)) as embedder:
-        same_vectors(embedder.embed_batch(texts), theirs)
-        same_vectors(embedder.embed_batch(texts[::-7]), theirs[::-7])
-
-
 # Models that are not there, or not to be run.
 
 
