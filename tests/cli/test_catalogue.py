@@ -75,6 +75,7 @@ def test_json(run):
         "trust_remote_code": False,
         "note": "the usual one",
         "source": "https://acme.example",
+        "price": None,
     }
     assert entry["options"][0] == {
         "name": "pooling",

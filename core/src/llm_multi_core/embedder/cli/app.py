@@ -11,6 +11,7 @@ from llm_multi_core.embedder.cli.catalogue import models
 from llm_multi_core.embedder.cli.embed import embed
 from llm_multi_core.embedder.cli.guard import DEBUG_VARIABLE, GuardedGroup
 from llm_multi_core.embedder.cli.listings import frameworks, plugins
+from llm_multi_core.embedder.cli.plan import plan
 from llm_multi_core.embedder.cli.similarity import similarity
 
 PROGRAM = "llm-multi-core"
@@ -52,6 +53,7 @@ app.command()(frameworks)
 app.command()(plugins)
 app.command()(models)
 app.command()(embed)
+app.command()(plan)
 app.command()(similarity)
 
 

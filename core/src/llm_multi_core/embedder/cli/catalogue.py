@@ -71,7 +71,8 @@ def _print(offer: Offer) -> None:
             rows.append((f"{name} *", str(modality), "-", "-", "-", ""))
     typer.echo()
     if rows:
-        print_table(("model", "modalities", "dimensions", "longest input", "own code", "note"), rows)
+        fifth = "price" if spec.hosted else "own code"
+        print_table(("model", "modalities", "dimensions", "longest input", fifth, "note"), rows)
     else:
         tell("note", f"{spec.name} names no models")
     typer.echo()
@@ -91,9 +92,13 @@ def _model_row(model: ModelSpec, offer: Offer) -> tuple[str, ...]:
         ",".join(model.modalities),
         dimensions or "-",
         longest,
-        "yes" if model.trust_remote_code else "no",
+        _price(model) if offer.spec.hosted else "yes" if model.trust_remote_code else "no",
         model.note,
     )
+
+
+def _price(model: ModelSpec) -> str:
+    return "unknown" if model.price is None else f"${model.price:g} per million {model.unit}s"
 
 
 def _option_row(option: OptionSpec) -> tuple[str, ...]:
@@ -125,6 +130,7 @@ def _entry(offer: Offer) -> dict[str, Any]:
                 "max_units": model.max_units,
                 "unit": model.unit,
                 "trust_remote_code": model.trust_remote_code,
+                "price": model.price,
                 "note": model.note,
                 "source": model.source,
             }

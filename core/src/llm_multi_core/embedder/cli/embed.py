@@ -12,75 +12,45 @@ import typer
 
 from llm_multi_core.embedder.cli.guard import EXIT_INCOMPLETE, CommandError, tell
 from llm_multi_core.embedder.cli.inputs import Texts
-from llm_multi_core.embedder.cli.media import Media
+from llm_multi_core.embedder.cli.media import given_inputs
 from llm_multi_core.embedder.cli.options import (
     AllowUrlsOption,
+    BatchSizeOption,
     DeviceOption,
     DimensionsOption,
+    FileOption,
     ForceDimensionsOption,
     FrameworkOption,
     FrameworkOptions,
+    InputsArgument,
+    InstructionOption,
     ModalityOption,
     ModelOption,
     PrecisionOption,
+    RoleOption,
+    SkipEmptyOption,
     TruncationOption,
     make_embedder,
     one_of,
 )
 from llm_multi_core.embedder.cli.output import FORMATS, WRITERS, VectorWriter, choose_format, open_output
 from llm_multi_core.embedder.errors import EmbedderError, EncodingError, InvalidInputError
-from llm_multi_core.embedder.items import Modality, Role
+from llm_multi_core.embedder.items import Modality
 from llm_multi_core.embedder.modalities import AudioEmbedder, ImageEmbedder, TextEmbedder
 from llm_multi_core.embedder.pipeline.call import OnError
 from llm_multi_core.embedder.pipeline.report import Report
 from llm_multi_core.embedder.pipeline.run import run_windows, warn_of_truncation
 
-_ROLES = tuple(str(role) for role in Role)
 _ON_ERROR: tuple[OnError, ...] = get_args(OnError)
 
 
 def embed(
-    inputs: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="INPUT",
-            help="Texts, always taken as they are; or the paths of images or recordings, of folders that hold some "
-            "(all below count, in the order of their paths), and patterns such as 'photos/**/*.jpg'.",
-            show_default=False,
-        ),
-    ] = None,
+    inputs: InputsArgument = None,
     modality: ModalityOption = "text",
-    file: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--file",
-            "-f",
-            metavar="PATH",
-            help="A UTF-8 file with one input per line, - for standard input; may be repeated. Without inputs and "
-            "files, standard input is read.",
-            show_default=False,
-        ),
-    ] = None,
-    skip_empty: Annotated[
-        bool,
-        typer.Option(
-            "--skip-empty",
-            help="Leave out empty lines. By default each is a text with a vector, so that rows match lines.",
-        ),
-    ] = False,
-    role: Annotated[
-        str | None,
-        typer.Option(
-            metavar="|".join(_ROLES),
-            callback=one_of(*_ROLES),
-            help="What the vectors are for, for models that tell roles apart.",
-            show_default="symmetric",
-        ),
-    ] = None,
-    instruction: Annotated[
-        str | None,
-        typer.Option(metavar="TEXT", help="For models that follow one, in place of the role's prompt."),
-    ] = None,
+    file: FileOption = None,
+    skip_empty: SkipEmptyOption = False,
+    role: RoleOption = None,
+    instruction: InstructionOption = None,
     framework: FrameworkOption = None,
     model: ModelOption = None,
     device: DeviceOption = None,
@@ -91,12 +61,7 @@ def embed(
     option: FrameworkOptions = None,
     allow_urls: AllowUrlsOption = False,
     normalize: Annotated[bool, typer.Option("--normalize/--no-normalize", help="Bring vectors to length 1.")] = True,
-    batch_size: Annotated[
-        int | None,
-        typer.Option(
-            min=1, metavar="N", help="At most this many inputs in one batch.", show_default="the planner decides"
-        ),
-    ] = None,
+    batch_size: BatchSizeOption = None,
     on_error: Annotated[
         str,
         typer.Option(
@@ -143,7 +108,7 @@ def embed(
     """
     kind = Modality(modality)
     is_text = kind is Modality.TEXT
-    given = Texts(inputs or (), file or (), skip_empty=skip_empty) if is_text else Media(inputs or (), file or (), kind)
+    given = given_inputs(kind, inputs, file, skip_empty=skip_empty)
     chosen = choose_format(output, output_format)
     embedder = make_embedder(
         kind,

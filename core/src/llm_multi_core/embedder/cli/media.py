@@ -90,3 +90,16 @@ def _files_below(folder: Path, suffixes: frozenset[str]) -> Iterator[Path]:
         for name in names:
             if not name.startswith(".") and Path(name).suffix.lower() in suffixes:
                 yield Path(parent, name)
+
+
+def given_inputs(
+    modality: Modality, arguments: Sequence[str] | None, files: Sequence[str] | None, *, skip_empty: bool
+) -> Texts:
+    """The inputs of a command line: texts, or references to media.
+
+    Raises:
+        CommandError: as `Texts` and `Media`.
+    """
+    if modality is Modality.TEXT:
+        return Texts(arguments or (), files or (), skip_empty=skip_empty)
+    return Media(arguments or (), files or (), modality)

@@ -13,12 +13,13 @@ from llm_multi_core.embedder.cli.guard import CommandError
 from llm_multi_core.embedder.errors import InvalidOptionError
 from llm_multi_core.embedder.frameworks import FrameworkSpec, OptionSpec
 from llm_multi_core.embedder.host import default_host
-from llm_multi_core.embedder.items import Modality
+from llm_multi_core.embedder.items import Modality, Role
 from llm_multi_core.embedder.modalities import AudioEmbedder, ImageEmbedder, TextEmbedder
 from llm_multi_core.embedder.settings import PRECISIONS, TRUNCATIONS
 
 _FLAGS = ("framework", "model", "device", "precision", "dimensions", "force_dimensions", "truncation", "allow_urls")
 MODALITIES = ("text", "image", "audio")
+ROLES = tuple(str(role) for role in Role)
 _BOOLEANS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
 
 
@@ -74,6 +75,50 @@ ModalityOption = Annotated[
 AllowUrlsOption = Annotated[
     bool,
     typer.Option("--allow-urls", help="Fetch images and audio from http(s) URLs, from public addresses only."),
+]
+InputsArgument = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="INPUT",
+        help="Texts, always taken as they are; or the paths of images or recordings, of folders that hold some "
+        "(all below count, in the order of their paths), and patterns such as 'photos/**/*.jpg'.",
+        show_default=False,
+    ),
+]
+FileOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--file",
+        "-f",
+        metavar="PATH",
+        help="A UTF-8 file with one input per line, - for standard input; may be repeated. Without inputs and "
+        "files, standard input is read.",
+        show_default=False,
+    ),
+]
+SkipEmptyOption = Annotated[
+    bool,
+    typer.Option(
+        "--skip-empty",
+        help="Leave out empty lines. By default each is a text with a vector, so that rows match lines.",
+    ),
+]
+RoleOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="|".join(ROLES),
+        callback=one_of(*ROLES),
+        help="What the vectors are for, for models that tell roles apart.",
+        show_default="symmetric",
+    ),
+]
+InstructionOption = Annotated[
+    str | None,
+    typer.Option(metavar="TEXT", help="For models that follow one, in place of the role's prompt."),
+]
+BatchSizeOption = Annotated[
+    int | None,
+    typer.Option(min=1, metavar="N", help="At most this many inputs in one batch.", show_default="the planner decides"),
 ]
 FrameworkOptions = Annotated[
     list[str] | None,
