@@ -12,11 +12,17 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from llm_multi_core.embedder import InvalidInputError
+from llm_multi_core.embedder import InvalidInputError, create_audio_embedder, create_image_embedder
 from llm_multi_core.embedder.inputs import addresses, urls
 from llm_multi_core.embedder.inputs.image import image_item
 from llm_multi_core.embedder.inputs.sources import SourcePolicy
-from llm_multi_core.embedder.testing.media import draw_picture, encode_picture
+from llm_multi_core.embedder.testing.media import (
+    draw_picture,
+    encode_picture,
+    encode_sound,
+    media_plugin,
+    synthesise,
+)
 
 PUBLIC = "93.184.216.34"
 PNG = encode_picture(draw_picture())
@@ -154,6 +160,39 @@ def test_redirects_without_end_and_without_aim(site, internet):
     assert len(site.seen) == 6
     with pytest.raises(InvalidInputError, match="302 without saying where"):
         fetch(url(site, "/lost"))
+
+
+@pytest.mark.parametrize(
+    ("create", "framework", "good"),
+    [
+        (create_image_embedder, "fake-image", encode_picture(draw_picture())),
+        (create_audio_embedder, "fake-audio", encode_sound(synthesise())),
+    ],
+)
+def test_bad_urls_in_a_batch_leave_the_others_unharmed(site, internet, install_plugin, create, framework, good):
+    install_plugin(
+        "llm-multi-core-fake-media",
+        entry_points={"fake-media": "fake_media_plugin"},
+        modules={"fake_media_plugin": media_plugin()},
+    )
+    private = f"http://127.0.0.1:{site.server_address[1]}/good"
+    site.pages |= {"/good": (200, {}, good), "/old": (302, {"Location": private}, b"")}
+    inputs = [good, url(site, "/old"), url(site, "/good"), private, url(site, "/missing"), good]
+    with create(framework, allow_urls=True) as embedder:
+        result = embedder.run(inputs, on_error="collect")
+        alone = embedder.embed(good)
+    assert [(failure.index, type(failure.error)) for failure in result.failures] == [
+        (1, InvalidInputError),
+        (3, InvalidInputError),
+        (4, InvalidInputError),
+    ]
+    reasons = [str(failure.error) for failure in result.failures]
+    assert all(reason.startswith(f"input {index}: ") for index, reason in zip((1, 3, 4), reasons, strict=True))
+    assert all("not a public address" in reason for reason in reasons[:2])
+    assert "404" in reasons[2]
+    assert sorted(path for path, _ in site.seen) == ["/good", "/missing", "/old"]
+    for vector in result.vectors[[0, 2, 5]]:
+        assert vector @ alone > 0.99999
 
 
 # Addresses.
