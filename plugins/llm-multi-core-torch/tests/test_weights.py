@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from llm_multi_core.embedder import ModelLoadError
 from llm_multi_core_torch import ModelFiles, find_model, loaded_weights, packaged, packaged_or_found, refuse_pickles
+from llm_multi_core_torch import hub as hub_module
+from llm_multi_core_torch.conversions import CONVERSIONS
 
 PICKLED = {"config.json": b"{}", "pytorch_model.bin": b"pickled"}
 CONVERSION = {
@@ -84,6 +88,49 @@ def test_offline_the_hub_is_not_asked(hub, tmp_path):
     with pytest.raises(ModelLoadError, match="or a revision= or a folder that holds safetensors"):
         loaded_weights(files, allow_pickle=False)
     assert len(served.requests) == seen
+
+
+# Revisions that are known to hold safetensors.
+
+
+@pytest.fixture
+def conversions(monkeypatch):
+    known = {}
+    monkeypatch.setattr(hub_module, "CONVERSIONS", known)
+    return known
+
+
+def test_a_known_conversion_is_loaded_where_no_revision_was_asked_for(hub, conversions, tmp_path):
+    served = hub({"config.json": b"{}", "model.safetensors": b"converted"})
+    conversions["acme/tiny"] = served.commit
+    folder = str(tmp_path / "hub")
+    find_model("acme/tiny", cache_folder=folder).download([""])
+    assert f"/api/models/acme/tiny/revision/{served.commit}" in {path.partition("?")[0] for path in served.requests}
+    offline = find_model("acme/tiny", cache_folder=folder, local_files_only=True)
+    assert loaded_weights(offline, allow_pickle=False).keys() == {"model.safetensors"}
+    served.requests.clear()
+    find_model("acme/tiny", revision="main", cache_folder=folder)
+    assert not any(served.commit in path for path in served.requests if path.startswith("/api"))
+
+
+def test_a_conversion_that_is_gone_leaves_the_main_branch(hub, conversions, tmp_path):
+    hub({"config.json": b"{}", "model.safetensors": b"merged"})
+    conversions["acme/tiny"] = "refs/pr/9"
+    files = find_model("acme/tiny", cache_folder=str(tmp_path / "hub"))
+    assert loaded_weights(files, allow_pickle=False).keys() == {"model.safetensors"}
+
+
+def test_where_nothing_is_to_be_had_the_main_branch_says_so(conversions, monkeypatch, tmp_path):
+    conversions["acme/tiny"] = "refs/pr/9"
+    with pytest.raises(ModelLoadError, match="neither a folder nor in the local cache") as caught:
+        find_model("acme/tiny", cache_folder=str(tmp_path / "hub"), local_files_only=True)
+    assert "refs/pr/9" not in str(caught.value)
+
+
+def test_conversions_are_commits_or_pull_requests():
+    for name, revision in CONVERSIONS.items():
+        assert re.fullmatch(r"[\w-]+/[\w-]+", name)
+        assert re.fullmatch(r"refs/pr/\d+|[0-9a-f]{40}", revision)
 
 
 # The packaged model.

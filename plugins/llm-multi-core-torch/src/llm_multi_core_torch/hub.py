@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from contextlib import suppress
 from difflib import get_close_matches
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, NoReturn
 
 from llm_multi_core.embedder import ModelLoadError
+from llm_multi_core_torch.conversions import CONVERSIONS
 from llm_multi_core_torch.model_files import WEIGHTS, ModelFiles, is_weight_file
 
 if TYPE_CHECKING:
@@ -36,7 +38,8 @@ def find_model(
 
     Args:
         name: a folder, or `"organisation/model"` on the hub.
-        revision: branch, tag or commit on the hub; `None` is its main branch.
+        revision: branch, tag or commit on the hub; `None` is its main branch, or the commit at which the hub
+            keeps the weights of main converted to safetensors (`CONVERSIONS`).
         cache_folder: where downloads go; `None` is the hub client's own folder.
         local_files_only: whether to ask the hub nothing.
         known: names to suggest for a misspelt one.
@@ -51,13 +54,16 @@ def find_model(
         raise ModelLoadError(f"model {name!r} is a file; pass the folder that holds the model")
     if _looks_like_path(name):
         raise ModelLoadError(f"there is no folder {name!r}{_nearest(path.name, _siblings(path))}")
+    if revision is None and (converted := CONVERSIONS.get(name)) is not None:
+        with suppress(ModelLoadError):  # which the main branch may still be able to answer, or tells better
+            return _Hub(name, converted, cache_folder).find(local_files_only)
     return _Hub(name, revision, cache_folder, tuple(known)).find(local_files_only)
 
 
 class _Hub:
     """One repository on the hub."""
 
-    def __init__(self, name: str, revision: str | None, cache_folder: str | None, known: tuple[str, ...]) -> None:
+    def __init__(self, name: str, revision: str | None, cache_folder: str | None, known: tuple[str, ...] = ()) -> None:
         self._name = name
         self._revision = revision
         self._cache_folder = cache_folder
