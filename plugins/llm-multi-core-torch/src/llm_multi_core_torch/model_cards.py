@@ -21,7 +21,7 @@ class ModelCard:
         document: the prompt that documents need.
         symmetric: the prompt when texts of one kind are compared with each other.
         excludes_prompt: whether the tokens of the prompt are left out of the pooling.
-        instruction: the prompt that an instruction of the user's is put into, at `{}`.
+        instruction: the prompt that an instruction of the user's is put into, at `{}`. By default it is the prompt.
         tasks: what the model's own code is told for a role, where that is not the role's name.
         written_for: the version of transformers that the model's own code runs with, where a newer one is known to
             break it.
@@ -73,13 +73,21 @@ MODEL_CARDS = (
         symmetric="clustering: ",
     ),
     ModelCard(
-        # The card demands one of the two prefixes; texts that are compared are documents to it.
-        names=("nomic-ai/modernbert-embed-base",),
+        # The cards demand one of the two prefixes; texts that are compared are documents to them.
+        names=("nomic-ai/modernbert-embed-base", "lightonai/modernbert-embed-large"),
         source="https://huggingface.co/nomic-ai/modernbert-embed-base",
         matryoshka=True,
         query="search_query: ",
         document="search_document: ",
         symmetric="search_document: ",
+    ),
+    ModelCard(  # without prefixes, unlike most ModernBERT models for retrieval
+        names=("Alibaba-NLP/gte-modernbert-base",),
+        source="https://huggingface.co/Alibaba-NLP/gte-modernbert-base",
+    ),
+    ModelCard(  # not trained for retrieval
+        names=("answerdotai/ModernBERT-base", "answerdotai/ModernBERT-large"),
+        source="https://huggingface.co/answerdotai/ModernBERT-base",
     ),
     ModelCard(
         names=("mixedbread-ai/mxbai-embed-large-v1",),
@@ -99,11 +107,13 @@ MODEL_CARDS = (
         names=("Qwen/Qwen3-Embedding-0.6B", "Qwen/Qwen3-Embedding-4B", "Qwen/Qwen3-Embedding-8B"),
         source="https://huggingface.co/Qwen/Qwen3-Embedding-0.6B",
         matryoshka=True,
+        instruction="Instruct: {}\nQuery:",
     ),
     ModelCard(
         names=("google/embeddinggemma-300m",),
-        source="https://huggingface.co/google/embeddinggemma-300m",
+        source="https://ai.google.dev/gemma/docs/embeddinggemma/model_card",
         matryoshka=True,
+        instruction="task: {} | query: ",
     ),
     ModelCard(
         names=("hkunlp/instructor-base", "hkunlp/instructor-large", "hkunlp/instructor-xl"),
@@ -133,6 +143,7 @@ MODEL_CARDS = (
         names=("google/embeddinggemma-2",),
         source="https://ai.google.dev/gemma/docs/embeddinggemma/model_card_2",
         matryoshka=True,
+        instruction="task: {} | query: ",
     ),
     ModelCard(
         names=("Qwen/Qwen3-VL-Embedding-2B", "Qwen/Qwen3-VL-Embedding-8B"),
