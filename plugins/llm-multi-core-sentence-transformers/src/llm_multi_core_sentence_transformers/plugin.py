@@ -14,7 +14,7 @@ SENTENCE_TRANSFORMERS = FrameworkSpec(
     requires=("llm-multi-core-torch>=0.1,<0.2", "sentence-transformers>=6,<7", "torch>=2.6,<3", "transformers>=5,<6"),
     default_model={
         Modality.TEXT: DEFAULT_MODEL,
-        Modality.IMAGE: "sentence-transformers/clip-ViT-B-32",
+        Modality.IMAGE: "google/embeddinggemma-2",
         Modality.AUDIO: "google/embeddinggemma-2",
     },
     options=(
