@@ -18,12 +18,11 @@ from llm_multi_core.embedder import (
     ModelLoadError,
     Space,
     Task,
-    UnsupportedDimensionsError,
 )
 from llm_multi_core_torch import CONFIG_NOISE, ModelFiles, TorchEncoder, model_identity, without
 from llm_multi_core_transformers.audio_sounds import milliseconds_of, split_sound
 from llm_multi_core_transformers.audio_specs import AUDIO_FRAMEWORKS
-from llm_multi_core_transformers.checkpoints import code_of, find_checkpoint, label_of, load_part, weights_of
+from llm_multi_core_transformers.checkpoints import code_of, find_checkpoint, load_part, weights_of
 
 _KNOWN = tuple(model.name for framework in AUDIO_FRAMEWORKS for model in framework.models)
 _FRAMEWORKS = {
@@ -132,11 +131,8 @@ class SoundEncoder(TorchEncoder):
     def describe(self) -> Description:
         """What the model's configuration says."""
         config = self._model_config
-        dimension, wanted = self._dimension, self.config.dimensions
-        if wanted is not None and wanted != dimension:
-            raise UnsupportedDimensionsError(
-                f"model {self._files.label!r} gives {dimension} dimensions and cannot give {wanted}"
-            )
+        dimension = self._dimension
+        self.require_dimension(dimension, self._files.label)
         space = Space(
             name=model_identity(
                 [
@@ -150,7 +146,7 @@ class SoundEncoder(TorchEncoder):
             dimension=dimension,
             options=self.config.space_options,
             modalities=self.modalities,
-            label=label_of(self._files),
+            label=self._files.short_label,
         )
         return Description(
             space=space,

@@ -47,11 +47,6 @@ def find_checkpoint(name: str, options: Mapping[str, Any], known: Iterable[str] 
     )
 
 
-def label_of(files: ModelFiles) -> str:
-    """The name that people know a model by; of a folder, its own name."""
-    return files.short_label
-
-
 def weights_of(files: ModelFiles, options: Mapping[str, Any], folder: str = "") -> dict[str, str]:
     """The sha256 of each weight file of a sub-folder.
 
