@@ -15,6 +15,7 @@ from typing import Any, ClassVar
 
 from llm_multi_core.embedder.encoders import Limits, Pace
 from llm_multi_core.embedder.rows import FloatArray
+from llm_multi_core.embedder.testing.hosted.openai import media_key
 from llm_multi_core.embedder.testing.hosted.wire import (
     Content,
     EmbeddingCall,
@@ -207,11 +208,6 @@ def _content(entry: Any, schema: Schema) -> Content:
     if len(data) > _MEDIA_BYTES:
         raise WireError(413, f"an {kind} has {len(data)} bytes, and {_MEDIA_BYTES} are the most")
     return Content(media_key(data), _MEDIA_UNITS, len(data), kind)
-
-
-def media_key(data: bytes) -> str:
-    """The key of a file's content."""
-    return blake2b(data, digest_size=16).hexdigest()
 
 
 def _check_lengths(contents: Sequence[Content], schema: Schema, late: bool) -> None:

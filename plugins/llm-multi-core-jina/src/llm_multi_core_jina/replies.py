@@ -1,0 +1,102 @@
+"""Reading what Jina answers: vectors, usage, refusals. Sends nothing."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from llm_multi_core.embedder import InvalidOutputError, Reply, Usage, Verdict
+from llm_multi_core.embedder.hosted import classify_status, in_order, read_pace, rows_of
+
+if TYPE_CHECKING:
+    import httpx
+
+TOO_LONG = "INPUT_TOKEN_LIMIT_EXCEEDED"
+_FATAL = frozenset({"INPUT_MODEL_NOT_FOUND", "AUTHZ_INSUFFICIENT_BALANCE", "AUTHZ_RESOURCE_LIMIT_EXCEEDED"})
+_LONGEST = 300
+"""Characters of a reply in no known form that a message repeats."""
+
+
+class JinaAPIError(Exception):
+    """Jina refused a request, or failed.
+
+    Attributes:
+        status_code: the HTTP status.
+        headers: those of the reply.
+        reason: Jina's own code (`"AUTH_INVALID_API_KEY"`), if it gave one.
+        request_id: what Jina calls the request.
+        fields: where a request of the wrong form is wrong, as paths of names.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status_code: int,
+        headers: Mapping[str, str] | None = None,
+        reason: str = "",
+        request_id: str | None = None,
+        fields: tuple[tuple[str, ...], ...] = (),
+    ) -> None:
+        super().__init__(message)
+        self.status_code = status_code
+        self.headers = dict(headers or {})
+        self.reason = reason
+        self.request_id = request_id
+        self.fields = fields
+
+    def verdict(self) -> Verdict:
+        """What to do about it."""
+        if self.reason == TOO_LONG:
+            return Verdict("shorten", status=self.status_code, request_id=self.request_id)
+        usual = classify_status(self.status_code, self.headers)
+        # A setting that is refused would be refused for each item by itself.
+        of_settings = bool(self.fields) and not any("input" in path for path in self.fields)
+        action = "fatal" if self.reason in _FATAL or of_settings else usual.action
+        return Verdict(action, usual.after, usual.limited, self.status_code, self.request_id or usual.request_id)
+
+
+def read_reply(response: httpx.Response, count: int) -> Reply:
+    """The vectors of a reply to `count` inputs, in their order.
+
+    Raises:
+        JinaAPIError: for a refusal.
+        JSONDecodeError: for a reply that was cut.
+        InvalidOutputError: for one that does not hold a vector for each input.
+    """
+    if response.is_error or response.is_redirect:
+        raise read_refusal(response.status_code, response.headers, response.content)
+    body = json.loads(response.content)
+    try:
+        vectors = in_order(((entry["index"], entry["embedding"]) for entry in body["data"]), count)
+        units = body.get("usage", {}).get("total_tokens", 0)
+    except (TypeError, KeyError, AttributeError) as error:
+        raise InvalidOutputError(f"a reply is not in Jina's form ({type(error).__name__}: {error})") from None
+    return Reply(rows_of(vectors), Usage(int(units)), read_pace(response.headers))
+
+
+def read_refusal(status: int, headers: Mapping[str, str], content: bytes) -> JinaAPIError:
+    """The error behind a refusal, whose body has one of three forms: flat, nested, or with a list of errors."""
+    try:
+        body: Any = json.loads(content)
+    except ValueError:
+        body = content.decode(errors="replace")[:_LONGEST]
+    detail = body.get("detail", body) if isinstance(body, dict) else body
+    source: Mapping[str, Any] = detail if isinstance(detail, dict) else body if isinstance(body, dict) else {}
+    said = source.get("message") or (detail if isinstance(detail, str) else json.dumps(detail)[:_LONGEST])
+    reason, request_id = source.get("code") or "", source.get("request_id")
+    problems = body.get("errors") if isinstance(body, dict) else None
+    fields = tuple(
+        tuple(str(problem.get("field", "")).split(" -> "))
+        for problem in (problems if isinstance(problems, list) else ())
+        if isinstance(problem, dict)
+    )
+    return JinaAPIError(
+        f"Jina answered {status}{f' {reason}' if reason else ''}: {said}",
+        status_code=status,
+        headers={name.lower(): value for name, value in headers.items()},
+        reason=str(reason),
+        request_id=None if request_id is None else str(request_id),
+        fields=fields,
+    )
