@@ -102,7 +102,13 @@ def test_an_unknown_framework(run):
 
 
 def test_one_that_is_not_installed_has_its_install_line(run, monkeypatch):
-    monkeypatch.setenv("LLM_MULTI_CORE_PLUGINS", "acme")
+    monkeypatch.setattr("llm_multi_core.embedder.host.host._default_host._entry_points", list)
     result = run("models", "openai")
     assert result.exit_code == 2
     assert 'pip install "llm-multi-core[openai]"' in result.stderr
+
+
+def test_one_whose_requirement_is_missing_says_which(run, missing_framework):
+    result = run("models", missing_framework)
+    assert result.exit_code == 2
+    assert "llm-multi-core-never-written" in result.stderr

@@ -150,7 +150,7 @@ def test_a_host_may_be_given(fake_framework):
     [
         ({"framework": "fkae"}, UnknownFrameworkError, "did you mean 'fake'"),
         ({"framework": 3}, UnknownFrameworkError, "named by a string"),
-        ({"framework": "cohere"}, FrameworkUnavailableError, "pip install"),
+        ({"framework": "fake-missing"}, FrameworkUnavailableError, "pip install"),
         ({"dimensoin": 4}, InvalidOptionError, "no option 'dimensoin'; did you mean 'dimension'"),
         ({"dimension": "four"}, InvalidOptionError, "takes int, not str"),
         ({"dimensions": "four"}, InvalidOptionError, "not a positive whole number"),
@@ -170,7 +170,7 @@ def test_a_host_may_be_given(fake_framework):
         ({"encode_kwargs": 64}, InvalidOptionError, "encode_kwargs takes a dictionary, not int"),
     ],
 )
-def test_refusals(fake_framework, arguments, error, message):
+def test_refusals(fake_framework, missing_framework, arguments, error, message):
     with pytest.raises(error, match=message):
         MultiCoreEmbeddings(**{"framework": fake_framework, **arguments})
 

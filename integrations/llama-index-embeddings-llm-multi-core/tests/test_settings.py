@@ -89,11 +89,11 @@ def test_a_setting_it_does_not_take_is_the_hosts_error(fake_framework, arguments
         MultiCoreEmbedding(fake_framework, **arguments)
 
 
-def test_framework_errors_are_the_hosts(keyed_framework):
+def test_framework_errors_are_the_hosts(keyed_framework, missing_framework):
     with pytest.raises(UnknownFrameworkError, match="did you mean 'keyed'"):
         MultiCoreEmbedding("keyde")
     with pytest.raises(FrameworkUnavailableError, match="pip install"):
-        MultiCoreEmbedding("cohere")
+        MultiCoreEmbedding(missing_framework)
     with pytest.raises(MissingCredentialsError, match="KEYED_API_KEY"):
         MultiCoreEmbedding(keyed_framework)
 

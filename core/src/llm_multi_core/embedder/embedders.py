@@ -7,7 +7,6 @@ pickled (without the key; the copy reads the environment again).
 
 from __future__ import annotations
 
-import weakref
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Sized
 from contextlib import AbstractContextManager
@@ -18,15 +17,15 @@ from typing import Any, ClassVar, Generic, Self, TypeVar
 import numpy.typing as npt
 
 from llm_multi_core.embedder.analysis.similarity import cosine_similarity
-from llm_multi_core.embedder.errors import ClosedError, InvalidInputError, InvalidOptionError
+from llm_multi_core.embedder.errors import InvalidInputError, InvalidOptionError
 from llm_multi_core.embedder.inputs.shapes import require_many, require_one
 from llm_multi_core.embedder.items import Item, Modality
 from llm_multi_core.embedder.pipeline.call import Call, OnError
 from llm_multi_core.embedder.pipeline.collect import CollectedVectors, as_one_chunk, chunks_of
-from llm_multi_core.embedder.pipeline.pool import pool
+from llm_multi_core.embedder.pipeline.lease import Lease
 from llm_multi_core.embedder.pipeline.provider import price_of
 from llm_multi_core.embedder.pipeline.report import EmbeddingResult, Plan
-from llm_multi_core.embedder.pipeline.resolution import Resolved, resolve
+from llm_multi_core.embedder.pipeline.resolution import Resolved
 from llm_multi_core.embedder.pipeline.run import (
     DEFAULT_WINDOW,
     arun_windows,
@@ -54,9 +53,7 @@ class BaseEmbedder(ABC, Generic[InputT]):
 
     def __init__(self, settings: EmbedderSettings) -> None:
         self._settings = settings
-        self._resolved: Resolved | None = None
-        self._closed = False
-        self._finalizer: weakref.finalize[..., Any] | None = None
+        self._lease = Lease(settings, self.modality)
 
     # What it is.
 
@@ -295,11 +292,7 @@ class BaseEmbedder(ABC, Generic[InputT]):
 
     def close(self) -> None:
         """Give the model back; the last embedder that uses it frees it. Closing twice is harmless."""
-        with pool.lock:
-            self._closed = True
-            finalizer = self._finalizer
-        if finalizer is not None:
-            finalizer()
+        self._lease.close()
 
     def __enter__(self) -> Self:
         return self
@@ -310,11 +303,12 @@ class BaseEmbedder(ABC, Generic[InputT]):
         self.close()
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"settings": self._settings.without_secret(), "closed": self._closed}
+        return {"settings": self._settings.without_secret(), "closed": self._lease.closed}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__init__(state["settings"])  # type: ignore[misc]  # a subclass must keep this signature
-        self._closed = state["closed"]
+        if state["closed"]:
+            self._lease.close()
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(framework={self.framework!r}, model={self.model!r})"
@@ -339,34 +333,9 @@ class BaseEmbedder(ABC, Generic[InputT]):
         """The encoder and its space, found out at first use.
 
         Raises:
-            ClosedError: after `close`.
-            InvalidOptionError: if the model does not embed this modality.
-            UnsupportedDimensionsError: if the model cannot give `dimensions`.
+            EmbedderError: as `Lease.resolve`.
         """
-        if self._closed:
-            raise ClosedError(f"{self!r} was closed")
-        resolved = self._resolved
-        if resolved is None:
-            resolved = resolve(self._settings, self.modality)
-            if self._settings.truncation == "mean" and resolved.space.output != "dense":
-                pool.release(resolved.handle)
-                raise InvalidOptionError(f"truncation='mean' needs dense vectors; {resolved.space} has others")
-            resolved = self._keep(resolved)
-        return resolved
-
-    def _keep(self, resolved: Resolved) -> Resolved:
-        """Remember what was found out, unless another thread was faster, or closed the embedder meanwhile."""
-        with pool.lock:
-            known, closed = self._resolved, self._closed
-            if known is None and not closed:
-                self._resolved = resolved
-                self._finalizer = weakref.finalize(self, pool.release, resolved.handle)
-                self._finalizer.atexit = False
-                return resolved
-        pool.release(resolved.handle)  # out of the lock, since it may close the encoder
-        if closed or known is None:
-            raise ClosedError(f"{self!r} was closed")
-        return known
+        return self._lease.resolve()
 
     def _resolve_dense(self) -> Resolved:
         resolved = self._resolve()
@@ -416,7 +385,8 @@ class BaseEmbedder(ABC, Generic[InputT]):
                 yield None
 
     def _check_item(self, item: Item) -> Item:
-        supported = self._settings.offer.spec.modalities
+        # A framework may have a specification for each modality, and models that take several at once.
+        supported = {*self._settings.offer.spec.modalities, *self._resolve().space.modalities}
         for modality in item.signature:
             if modality not in supported:
                 raise InvalidInputError(f"framework {self.framework!r} does not take {modality}")

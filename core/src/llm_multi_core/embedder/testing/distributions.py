@@ -20,6 +20,19 @@ def llm_multi_core_frameworks():
 """
 """The source of a plugin that offers the fakes as frameworks `fake` and `fake-hosted`."""
 
+MISSING_PLUGIN = """
+from dataclasses import replace
+
+from llm_multi_core.embedder import hookimpl
+from llm_multi_core.embedder.testing import fakes
+
+
+@hookimpl
+def llm_multi_core_frameworks():
+    return [replace(fakes.fake_offer(name="fake-missing").spec, requires=("llm-multi-core-never-written>=1",))]
+"""
+"""The source of a plugin that offers `fake-missing`, which requires what nobody has."""
+
 
 def write_distribution(
     folder: Path,

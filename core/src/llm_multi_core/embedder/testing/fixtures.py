@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from llm_multi_core.embedder.host import default_host
-from llm_multi_core.embedder.testing.distributions import FAKE_PLUGIN, write_distribution
+from llm_multi_core.embedder.testing.distributions import FAKE_PLUGIN, MISSING_PLUGIN, write_distribution
 
 
 @pytest.fixture
@@ -44,3 +44,14 @@ def fake_framework(install_plugin: Callable[..., None]) -> str:
         modules={"llm_multi_core_fake": FAKE_PLUGIN},
     )
     return "fake"
+
+
+@pytest.fixture
+def missing_framework(install_plugin: Callable[..., None]) -> str:
+    """Installs, for this test, a framework that requires what is not installed; its name, `"fake-missing"`."""
+    install_plugin(
+        "llm-multi-core-fake-missing",
+        entry_points={"missing": "llm_multi_core_fake_missing"},
+        modules={"llm_multi_core_fake_missing": MISSING_PLUGIN},
+    )
+    return "fake-missing"

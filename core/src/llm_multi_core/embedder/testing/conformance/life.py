@@ -62,7 +62,7 @@ class LifeTests(EncoderTests):
             monkeypatch.setenv(variable, subject.case.api_key or API_KEY)
         copy = pickle.loads(pickle.dumps(subject.embedder))  # noqa: S301 - made one line above
         with copy:
-            assert copy._resolved is None, "the copy was resolved before its first use"
+            assert copy._lease.resolved is None, "the copy was resolved before its first use"
             assert_same(
                 subject.spread(embed_rows(copy, subject.items)),
                 subject.alone("embedder"),
