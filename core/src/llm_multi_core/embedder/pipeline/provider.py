@@ -79,10 +79,13 @@ class Providers:
         options = config.options
         base_url, store = options.get("base_url"), options.get("rate_store")
         pace = (limits.requests_per_minute, limits.units_per_minute, limits.concurrency)
-        key = (handle.offer.qualified_name, config.model, base_url, config.secret, store, pace, options.get("price"))
+        price = price_of(handle)
+        # A framework may count, and charge for, one model's modalities differently.
+        counted = (pace, limits.unit, price)
+        key = (handle.offer.qualified_name, config.model, base_url, config.secret, store, counted)
         with self._lock:
             if key not in self._known:
-                self._known[key] = Provider(_pacer(handle, limits), price_of(handle))
+                self._known[key] = Provider(_pacer(handle, limits), price)
             return self._known[key]
 
     def _after_fork(self) -> None:
@@ -104,7 +107,7 @@ def _pacer(handle: EncoderHandle, limits: Limits) -> Pacer:
     path = options.get("rate_store")
     store = None
     if path is not None:
-        pace = (limits.requests_per_minute, limits.units_per_minute)
+        pace = (limits.requests_per_minute, limits.units_per_minute, limits.unit)
         account = f"{handle.offer.qualified_name}\n{handle.config.model}\n{options.get('base_url')}\n{pace}"
         store = FileStore(path, account)
     return Pacer(limits, frozenset(options.get("limits") or ()), store)
