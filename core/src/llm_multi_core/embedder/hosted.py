@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from email.utils import parsedate_to_datetime
 from math import isfinite
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -188,6 +188,30 @@ def rows_of(values: Sequence[Any]) -> FloatArray:
         raise InvalidOutputError("a reply holds vectors of several dimensions")
     stacked: FloatArray = np.stack(vectors) if vectors else np.empty((0, 0), np.float32)
     return stacked
+
+
+class Vectors(NamedTuple):
+    """The rows `(n, d)` of a reply, and the tokens that it says it counted; 0 where it does not say."""
+
+    rows: FloatArray
+    tokens: int
+
+
+def read_vectors(body: bytes, count: int) -> Vectors:
+    """The vectors of a reply in the form that OpenAI introduced and others follow, in the order of the inputs.
+
+    Raises:
+        JSONDecodeError: if it was cut.
+        InvalidOutputError: if it does not hold one vector for each of `count` inputs.
+    """
+    reply: Any = json.loads(body)
+    try:
+        entries = [(entry["index"], entry["embedding"]) for entry in reply["data"]]
+        usage = reply.get("usage") or {}
+        tokens = int(usage.get("prompt_tokens") or usage.get("total_tokens") or 0)
+    except (KeyError, TypeError, ValueError, AttributeError):
+        raise InvalidOutputError(f"a reply holds no embeddings: {body[:200]!r}") from None
+    return Vectors(rows_of(in_order(entries, count)), tokens)
 
 
 def estimate_texts(items: Sequence[Item], overhead: int = 0) -> Measure:

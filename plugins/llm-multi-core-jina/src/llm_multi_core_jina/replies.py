@@ -6,8 +6,8 @@ import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from llm_multi_core.embedder import InvalidOutputError, Reply, Usage, Verdict
-from llm_multi_core.embedder.hosted import classify_status, in_order, read_pace, rows_of
+from llm_multi_core.embedder import Reply, Usage, Verdict
+from llm_multi_core.embedder.hosted import classify_status, read_pace, read_vectors
 
 if TYPE_CHECKING:
     import httpx
@@ -67,13 +67,8 @@ def read_reply(response: httpx.Response, count: int) -> Reply:
     """
     if response.is_error or response.is_redirect:
         raise read_refusal(response.status_code, response.headers, response.content)
-    body = json.loads(response.content)
-    try:
-        vectors = in_order(((entry["index"], entry["embedding"]) for entry in body["data"]), count)
-        units = body.get("usage", {}).get("total_tokens", 0)
-    except (TypeError, KeyError, AttributeError) as error:
-        raise InvalidOutputError(f"a reply is not in Jina's form ({type(error).__name__}: {error})") from None
-    return Reply(rows_of(vectors), Usage(int(units)), read_pace(response.headers))
+    vectors = read_vectors(response.content, count)
+    return Reply(vectors.rows, Usage(vectors.tokens), read_pace(response.headers))
 
 
 def read_refusal(status: int, headers: Mapping[str, str], content: bytes) -> JinaAPIError:
