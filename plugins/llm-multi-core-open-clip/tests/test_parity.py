@@ -85,10 +85,13 @@ def test_large_jpegs_stay_close(model_folder, reference, pictures, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["vit", "coca", "siglip", "bert"])
-def test_bfloat16_stays_close(name, model_folder, reference, pictures, texts):
+@pytest.mark.parametrize("engine", ["torch", "openvino"])
+def test_bfloat16_stays_close(name, engine, model_folder, reference, pictures, texts):
+    if engine == "openvino":
+        pytest.importorskip("openvino")
     folder = model_folder(name)
     loaded = reference(folder)
-    settings = {"precision": "bfloat16"}
+    settings = {"precision": "bfloat16", "engine": engine}
     with image_embedder(folder, **settings) as images, text_embedder(folder, **settings) as words:
         pairs = [
             (images.embed_batch(pictures), reference_images(loaded, pictures)),

@@ -8,8 +8,7 @@ padding that the text tower cannot see.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -29,9 +28,10 @@ from llm_multi_core.embedder import (
 )
 from llm_multi_core.embedder.inputs.text import text_item
 from llm_multi_core_open_clip.finding import ClipFiles, find_clip
-from llm_multi_core_open_clip.loading import image_transform, load_clip
+from llm_multi_core_open_clip.loading import image_transform, load_clip, suit_cpu
 from llm_multi_core_open_clip.plugin import CLIP
-from llm_multi_core_open_clip.texts import Texts, TokenizerSource
+from llm_multi_core_open_clip.texts import Ids, Texts, TokenizerSource
+from llm_multi_core_open_clip.towers import image_tower, sees_no_padding, text_tower
 from llm_multi_core_torch import TorchEncoder, model_identity, without
 
 if TYPE_CHECKING:
@@ -56,6 +56,8 @@ _NOT_SHAPING = frozenset(
 """What of a configuration does not change what the two towers compute: layout of the weights, training,
 CoCa's captioner; the tokenizer is identified by its content."""
 
+_PROBES = ("a photo", "a photo of a dog in the harbour")
+
 
 @dataclass(frozen=True, slots=True)
 class ClipBatch:
@@ -71,7 +73,7 @@ class OpenClipEncoder(TorchEncoder):
     def __init__(self, config: EncoderConfig) -> None:
         super().__init__(config)
         self._options: Mapping[str, Any] = CLIP.check_options(config.options)
-        self._model: Any = None
+        self._towers: Mapping[Modality, Callable[..., Any]] = {}
         self._transform: Any = None
         self._texts: Texts | None = None
         self._trims = False
@@ -129,14 +131,32 @@ class OpenClipEncoder(TorchEncoder):
 
     def load_model(self) -> None:
         """Load both towers, the tokenizer and the preprocessing."""
+        import torch
+
         self._texts = self._tokenizer.load()
         self._transform = image_transform(self._found)
-        self._model = load_clip(self._found, self.device, self.precision)
-        self._trims = _sees_no_padding(self._model.text)
+        model = load_clip(self._found, self.device, self.precision)
+        self._trims = sees_no_padding(model)
+        texts = self._trimmed(self._texts.ids(_PROBES, None))
+        pixels = torch.randn((2, 3, *self._found.image["size"]), generator=torch.Generator().manual_seed(0))
+        towers = {Modality.IMAGE: (image_tower(model), pixels), Modality.TEXT: (text_tower(model), texts)}
+        self._towers = {modality: self._accelerated(modality, *tower) for modality, tower in towers.items()}
+
+    def _accelerated(
+        self, modality: Modality, tower: torch.nn.Module, example: torch.Tensor
+    ) -> Callable[..., torch.Tensor]:
+        # Where padding counts, all texts come in one length.
+        dynamic: dict[str | int, Sequence[int]] | None = None if self._trims else {0: (0,)}
+        inputs = self._on_device(ClipBatch(modality, example))
+        runner = self.accelerate(tower, inputs, key=modality.value, dynamic=dynamic)
+        if runner is tower and not self.on_gpu:
+            suit_cpu(tower, self.precision)
+        return runner
 
     def unload(self) -> None:
         """Drop both towers."""
-        self._model = self._texts = self._transform = None
+        self._towers = {}
+        self._texts = self._transform = None
 
     def measure(self, items: Sequence[Item], task: Task) -> Measure:
         """Tokens of texts by the model's own tokenizer; an image counts as one, whatever its size."""
@@ -165,22 +185,23 @@ class OpenClipEncoder(TorchEncoder):
             pixels = [self._transform(item.parts[0].payload) for item in items]
             return ClipBatch(modality, torch.stack(pixels))
         kept = None if state is None or any(row is None for row in state) else state
-        ids = torch.from_numpy(self._loaded_texts.ids([item.text for item in items], kept))
-        if self._trims:
-            ids = ids[:, : int(ids.argmax(dim=1).max()) + 1]
-        return ClipBatch(modality, ids)
+        return ClipBatch(modality, self._trimmed(self._loaded_texts.ids([item.text for item in items], kept)))
+
+    def _trimmed(self, ids: Ids) -> torch.Tensor:
+        """Token ids `(n, tokens)` without padding that the text tower cannot see."""
+        import torch
+
+        longest = int(ids.argmax(axis=1).max()) + 1 if self._trims else ids.shape[1]
+        return torch.from_numpy(ids[:, :longest])
 
     def compute(self, batch: ClipBatch) -> torch.Tensor:
         """The vectors `(n, d)` of images or texts."""
-        rows: torch.Tensor
-        if batch.modality is Modality.IMAGE:
-            pixels = batch.tensor.to(self.device, self.precision.weights_dtype, non_blocking=True)
-            rows = self._model.encode_image(pixels, normalize=False)
-            return rows
-        ids = batch.tensor.to(self.device, non_blocking=True)
-        with _cut_mask(self._model.text, ids.shape[1] if self._trims else None):
-            rows = self._model.encode_text(ids, normalize=False)
+        rows: torch.Tensor = self._towers[batch.modality](self._on_device(batch))
         return rows
+
+    def _on_device(self, batch: ClipBatch) -> torch.Tensor:
+        dtype = self.precision.weights_dtype if batch.tensor.is_floating_point() else None
+        return batch.tensor.to(self.device, dtype, non_blocking=True)
 
     @property
     def _loaded_texts(self) -> Texts:
@@ -198,32 +219,3 @@ def _modality(item: Item) -> Modality:
     if len(item.parts) != 1 or item.parts[0].modality not in {Modality.IMAGE, Modality.TEXT}:
         raise InvalidInputError(f"a CLIP model embeds one image or one text, not {' + '.join(item.signature)}")
     return item.parts[0].modality
-
-
-def _sees_no_padding(text: Any) -> bool:
-    """Whether the vector of a text is read at its end token and nothing before that sees what follows.
-
-    So it is with OpenAI's text tower, and it computes the same vectors from fewer positions.
-    """
-    from open_clip.transformer import TextTransformer
-
-    return (
-        type(text) is TextTransformer
-        and text.attn_mask is not None
-        and text.cls_emb is None
-        and text.pool_type == "argmax"
-    )
-
-
-@contextmanager
-def _cut_mask(text: Any, length: int | None) -> Iterator[None]:
-    """Let the text tower work on `length` positions; always called on the one model thread."""
-    if length is None or length == text.attn_mask.shape[0]:
-        yield
-        return
-    whole = text.attn_mask
-    text.attn_mask = whole[:length, :length]
-    try:
-        yield
-    finally:
-        text.attn_mask = whole

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 from llm_multi_core.embedder import ModelLoadError
 from llm_multi_core_open_clip.finding import ClipFiles
-from llm_multi_core_torch import Precision, cast_ahead, device_type
+from llm_multi_core_torch import Precision
 
 if TYPE_CHECKING:
     import torch
 
 
 def load_clip(found: ClipFiles, device: str, precision: Precision) -> torch.nn.Module:
-    """The model with its weights, ready for inference.
+    """The model with its weights, on its device; an engine is yet to prepare it for its precision.
 
     The text tower is a module of its own (`model.text`), whatever the layout of the weights.
 
@@ -37,15 +37,11 @@ def load_clip(found: ClipFiles, device: str, precision: Precision) -> torch.nn.M
         raise ModelLoadError(
             f"model {found.label!r} could not be loaded from {found.weights} ({type(error).__name__}: {reason})"
         ) from error
-    model = model.to(device, precision.weights_dtype).eval().requires_grad_(False)
-    cast_ahead(model, precision)
-    if device_type(device) == "cpu":
-        _suit_cpu(model, precision)
-    return model
+    return model.to(device, precision.weights_dtype).eval().requires_grad_(False)
 
 
-def _suit_cpu(model: torch.nn.Module, precision: Precision) -> None:
-    """Let attention run as CPUs run it well; the vectors stay the same.
+def suit_cpu(tower: torch.nn.Module, precision: Precision) -> None:
+    """Let attention run as CPUs run it well in torch; the vectors stay the same.
 
     With the batch in front, torch's attention multiplies a transposed input, for which it copies the weights once for
     every position: in bfloat16 ten times slower than with the positions in front. open_clip's transformers take both.
@@ -53,7 +49,7 @@ def _suit_cpu(model: torch.nn.Module, precision: Precision) -> None:
     from open_clip.transformer import ResidualAttentionBlock, Transformer
 
     transformer: Any
-    for transformer in model.modules():
+    for transformer in tower.modules():
         blocks = getattr(transformer, "resblocks", ())
         if type(transformer) is Transformer and all(type(block) is ResidualAttentionBlock for block in blocks):
             transformer.batch_first = False

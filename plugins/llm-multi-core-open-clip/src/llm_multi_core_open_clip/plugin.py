@@ -13,6 +13,9 @@ CLIP = FrameworkSpec(
     default_model={Modality.IMAGE: DEFAULT_MODEL, Modality.TEXT: DEFAULT_MODEL},
     options=(
         OptionSpec("pretrained", str, summary="which weights of an architecture: open_clip's tag, or a file"),
+        OptionSpec(
+            "engine", str, default="auto", choices=("auto", "torch", "openvino"), summary="what runs the model on a CPU"
+        ),
         OptionSpec("revision", str, summary="branch, tag or commit on the hub"),
         OptionSpec("allow_pickle", bool, default=False, summary="load weights in .bin, .pt and .pth files as well"),
         OptionSpec("trust_remote_code", bool, default=False, summary="run code that the tokenizer brings along"),
