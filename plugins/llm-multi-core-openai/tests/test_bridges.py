@@ -115,6 +115,19 @@ class TestAudio:
         make(modality="audio").embed(np.sin(np.arange(8000) / 9).astype(np.float32))
         assert b"\r\n\r\nfLaC" in server.requests[0].body
 
+    def test_a_file_that_is_too_large_is_sent_in_mono(self, make, server, monkeypatch):
+        stereo = encode_sound(np.stack([synthesise(2.0, seed=1)] * 2, axis=1), format="WAV")
+        monkeypatch.setattr("llm_multi_core_openai.transcripts.MAX_AUDIO_BYTES", len(stereo) - 1)
+        make(modality="audio").embed(stereo)
+        assert b"\r\n\r\nfLaC" in server.requests[0].body
+        assert len(server.requests[0].body) < len(stereo) * 2 / 3
+
+    def test_a_file_that_is_too_large_even_so_is_refused(self, make, server, monkeypatch):
+        monkeypatch.setattr("llm_multi_core_openai.transcripts.MAX_AUDIO_BYTES", 100)
+        with pytest.raises(InvalidInputError, match="100 are taken at most"):
+            make(modality="audio").embed(SOUNDS[0])
+        assert server.requests == []
+
     def test_cost_by_the_minute_and_by_tokens(self, make):
         report = make(modality="audio").run(SOUNDS[:1]).report
         seconds = len(SOUNDS[0]) / 32_000

@@ -61,11 +61,11 @@ def encode_media(payload: Any, formats: Sequence[str], max_bytes: int | None = N
         payload: an `ImageSource`, an upright PIL image, or an `AudioSource`.
         formats: the media types that are taken; of each modality the first that can be written is
             used for what must be written anew.
-        max_bytes: the largest file. A larger picture is shrunk.
+        max_bytes: the largest file. A larger picture is shrunk, a larger recording written anew in mono.
 
     Raises:
         InvalidInputError: if it is damaged, cannot be written in any of the formats, or is a
-            recording larger than `max_bytes`.
+            recording that is larger than `max_bytes` even in mono.
         FrameworkUnavailableError: if a library for its format is not installed.
     """
     if isinstance(payload, AudioSource):
@@ -104,7 +104,9 @@ def _write_image(picture: Image, kind: str) -> bytes:
 
 
 def _encode_audio(payload: AudioSource, formats: Sequence[str], max_bytes: int | None) -> EncodedMedia:
-    encoded = _as_it_is(payload, formats) or _written_audio(payload, formats)
+    encoded = _as_it_is(payload, formats)
+    if encoded is None or (max_bytes is not None and encoded.nbytes > max_bytes):
+        encoded = _written_audio(payload, formats)  # in one channel, and maybe without loss but smaller
     if max_bytes is not None and encoded.nbytes > max_bytes:
         raise InvalidInputError(f"the recording takes {encoded.nbytes} bytes, and {max_bytes} are taken at most")
     return encoded
