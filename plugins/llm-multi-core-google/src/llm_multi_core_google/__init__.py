@@ -1,0 +1,1 @@
+"""Google's Gemini embedding models for text, images and sound, as a plugin of llm-multi-core."""
