@@ -73,7 +73,7 @@ def library() -> Callable[[Path], tuple[Any, Any]]:
 
 
 @pytest.fixture
-def waveform_encoder(sound_model: Callable[[str], Path]) -> Iterator[Callable[[str], Any]]:
+def waveform_encoder(sound_model: Callable[[str], Path]) -> Iterator[Callable[..., Any]]:
     """A loaded encoder of a tiny model by its name, without the pipeline that makes its batches."""
     from llm_multi_core.embedder import EncoderConfig
     from llm_multi_core_transformers.audio_specs import WAV2VEC2
@@ -81,8 +81,8 @@ def waveform_encoder(sound_model: Callable[[str], Path]) -> Iterator[Callable[[s
 
     made = []
 
-    def load(name: str) -> WaveformEncoder:
-        options = WAV2VEC2.check_options({})
+    def load(name: str, engine: str = "torch") -> WaveformEncoder:
+        options = WAV2VEC2.check_options({"engine": engine})
         folder = str(sound_model(name))
         config = EncoderConfig("wav2vec2", "tests", folder, device="cpu", precision="float32", options=options)
         made.append(WaveformEncoder(config))

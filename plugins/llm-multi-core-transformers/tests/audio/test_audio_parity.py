@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from llm_multi_core.embedder import Task, create_audio_embedder
+from llm_multi_core.embedder import create_audio_embedder
 
 SECONDS = (0.3, 20.0, 1.7, 1.7, 0.31, 4.2, 0.3, 2.0)
 """Mixed lengths, two pairs of them equal."""
@@ -66,17 +66,6 @@ def test_waveforms(framework, name, architecture, variant, sound_model, library,
     expected = np.stack([waveform_reference(library(folder), sound) for sound in sounds])
     with embedder_for(framework, folder) as embedder:
         parity.check(embedder, sounds, expected, architecture=architecture, variant=variant)
-
-
-@pytest.mark.parametrize("name", ["wav2vec2", "wav2vec2-layer", "hubert-layer", "wavlm-layer", "data2vec"])
-def test_short_beside_long(name, waveform_encoder, decoded, sound_model, library, make_sound, same_vectors):
-    """In one batch, which the pipeline would rather not make: 0.3 s beside 20 s."""
-    sounds = [make_sound(0.3, 1), make_sound(20, 2), make_sound(3.3, 4)]
-    expected = np.stack([waveform_reference(library(sound_model(name)), sound) for sound in sounds])
-    encoder = waveform_encoder(name)
-    batch = encoder.prepare([decoded(sound) for sound in sounds], Task())
-    assert len(batch) == (1 if name.endswith("layer") else 3)
-    same_vectors(encoder.forward(batch), expected)
 
 
 def test_whisper(sound_model, library, make_sound, parity):
