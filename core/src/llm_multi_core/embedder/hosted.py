@@ -10,6 +10,7 @@ import json
 import re
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from email.utils import parsedate_to_datetime
 from math import isfinite
 from typing import Any, NamedTuple, TypeVar
@@ -49,6 +50,51 @@ _BROKEN_REPLIES = frozenset(
     {"ValidationError", "APIResponseValidationError", "DecodingError", "UnknownApiResponseError"}
 )
 """The same for a reply that was cut or garbled."""
+
+
+class RefusedError(Exception):
+    """A refusal in a provider's own words, for plugins that read replies themselves; without the request and its key.
+
+    Attributes:
+        status_code: the HTTP status.
+        headers: those of the reply, names in lower case.
+        reason: the provider's own code, if it gave one.
+        request_id: what the provider calls the request.
+        fields: where a request of the wrong form is wrong, as paths of names.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status_code: int,
+        headers: Mapping[str, str] | None = None,
+        reason: str = "",
+        request_id: str | None = None,
+        fields: Iterable[Sequence[str]] = (),
+    ) -> None:
+        super().__init__(message)
+        self.status_code = status_code
+        self.headers = {name.lower(): value for name, value in (headers or {}).items()}
+        self.reason = reason
+        self.request_id = request_id
+        self.fields = tuple(tuple(path) for path in fields)
+
+    def verdict(self, *, too_long: bool = False, fatal: bool = False) -> Verdict:
+        """What to do about it: by the status, unless its words say more.
+
+        Args:
+            too_long: whether it says that an input is too long.
+            fatal: whether it says what no other request would cure.
+        """
+        verdict = classify_status(self.status_code, self.headers)
+        # A setting that is refused would be refused for each input by itself.
+        of_settings = bool(self.fields) and not any("input" in path for path in self.fields)
+        if too_long:
+            verdict = replace(verdict, action="shorten")
+        elif fatal or of_settings:
+            verdict = replace(verdict, action="fatal")
+        return replace(verdict, request_id=self.request_id or verdict.request_id)
 
 
 def classify_failure(error: BaseException) -> Verdict:
