@@ -15,7 +15,7 @@ from llm_multi_core.embedder import (
 )
 from llm_multi_core.embedder.testing.hosted import Content, EmbeddingCall, Faults, HostedServer, WireError
 from llm_multi_core.embedder.testing.hosted.jina import SCHEMAS, JinaWire
-from llm_multi_core_jina.replies import JinaAPIError, read_refusal
+from llm_multi_core_jina.replies import JinaAPIError, read_refusal, verdict_of
 
 KEY = "jina_0123456789abcdef"
 
@@ -135,12 +135,12 @@ def test_refusals_are_read_in_every_form(content, said, reason, request_id):
     error = read_refusal(400, {"X-Thing": "1"}, content)
     assert str(error) == f"Jina answered {said}"
     assert (error.reason, error.request_id, error.headers) == (reason, request_id, {"x-thing": "1"})
-    assert error.verdict().action == "split"
+    assert verdict_of(error).action == "split"
 
 
 def test_a_broken_setting_is_not_blamed_on_the_inputs():
     fields = [("body", "dimensions")], [("body", "input", "3", "text")], [("body", "dimensions"), ("body", "input")]
-    verdicts = [JinaAPIError("", status_code=422, fields=tuple(paths)).verdict().action for paths in fields]
+    verdicts = [verdict_of(JinaAPIError("", status_code=422, fields=paths)).action for paths in fields]
     assert verdicts == ["fatal", "split", "split"]
 
 

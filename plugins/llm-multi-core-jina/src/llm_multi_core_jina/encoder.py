@@ -32,7 +32,7 @@ from llm_multi_core.embedder.inputs.audio import split_audio
 from llm_multi_core.embedder.inputs.text import estimate_tokens
 from llm_multi_core_jina import catalogue
 from llm_multi_core_jina.catalogue import JinaModel
-from llm_multi_core_jina.replies import TOO_LONG, JinaAPIError, read_reply
+from llm_multi_core_jina.replies import TOO_LONG, JinaAPIError, read_reply, verdict_of
 from llm_multi_core_jina.tasks import distinct_roles, tasks_of
 
 _SLACK = 1.5
@@ -227,7 +227,7 @@ class JinaEncoder(HostedEncoder):
 
     def classify(self, error: Exception) -> Verdict:
         """By Jina's own codes, else as for everyone."""
-        return error.verdict() if isinstance(error, JinaAPIError) else super().classify(error)
+        return verdict_of(error) if isinstance(error, JinaAPIError) else super().classify(error)
 
     async def aclose(self) -> None:
         """Close the connections."""

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from llm_multi_core.embedder import Reply, Usage, Verdict
-from llm_multi_core.embedder.hosted import classify_status, read_pace, read_vectors
+from llm_multi_core.embedder.hosted import RefusedError, read_pace, read_vectors
 
 if TYPE_CHECKING:
     import httpx
@@ -18,43 +18,13 @@ _LONGEST = 300
 """Characters of a reply in no known form that a message repeats."""
 
 
-class JinaAPIError(Exception):
-    """Jina refused a request, or failed.
+class JinaAPIError(RefusedError):
+    """Jina refused a request, or failed. `reason` is Jina's own code (`"AUTH_INVALID_API_KEY"`), if it gave one."""
 
-    Attributes:
-        status_code: the HTTP status.
-        headers: those of the reply.
-        reason: Jina's own code (`"AUTH_INVALID_API_KEY"`), if it gave one.
-        request_id: what Jina calls the request.
-        fields: where a request of the wrong form is wrong, as paths of names.
-    """
 
-    def __init__(
-        self,
-        message: str,
-        *,
-        status_code: int,
-        headers: Mapping[str, str] | None = None,
-        reason: str = "",
-        request_id: str | None = None,
-        fields: tuple[tuple[str, ...], ...] = (),
-    ) -> None:
-        super().__init__(message)
-        self.status_code = status_code
-        self.headers = dict(headers or {})
-        self.reason = reason
-        self.request_id = request_id
-        self.fields = fields
-
-    def verdict(self) -> Verdict:
-        """What to do about it."""
-        if self.reason == TOO_LONG:
-            return Verdict("shorten", status=self.status_code, request_id=self.request_id)
-        usual = classify_status(self.status_code, self.headers)
-        # A setting that is refused would be refused for each item by itself.
-        of_settings = bool(self.fields) and not any("input" in path for path in self.fields)
-        action = "fatal" if self.reason in _FATAL or of_settings else usual.action
-        return Verdict(action, usual.after, usual.limited, self.status_code, self.request_id or usual.request_id)
+def verdict_of(error: JinaAPIError) -> Verdict:
+    """What to do about a refusal."""
+    return error.verdict(too_long=error.reason == TOO_LONG, fatal=error.reason in _FATAL)
 
 
 def read_reply(response: httpx.Response, count: int) -> Reply:
@@ -82,15 +52,12 @@ def read_refusal(status: int, headers: Mapping[str, str], content: bytes) -> Jin
     said = source.get("message") or (detail if isinstance(detail, str) else json.dumps(detail)[:_LONGEST])
     reason, request_id = source.get("code") or "", source.get("request_id")
     problems = body.get("errors") if isinstance(body, dict) else None
-    fields = tuple(
-        tuple(str(problem.get("field", "")).split(" -> "))
-        for problem in (problems if isinstance(problems, list) else ())
-        if isinstance(problem, dict)
-    )
+    problems = problems if isinstance(problems, list) else []
+    fields = [str(problem.get("field", "")).split(" -> ") for problem in problems if isinstance(problem, dict)]
     return JinaAPIError(
         f"Jina answered {status}{f' {reason}' if reason else ''}: {said}",
         status_code=status,
-        headers={name.lower(): value for name, value in headers.items()},
+        headers=headers,
         reason=str(reason),
         request_id=None if request_id is None else str(request_id),
         fields=fields,
