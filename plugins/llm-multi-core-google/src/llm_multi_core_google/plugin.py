@@ -31,7 +31,7 @@ _TASK = OptionSpec(
 _TRANSPORT = OptionSpec(
     "transport", str, TRANSPORTS[0], choices=TRANSPORTS, summary="the SDK; the older one has an extra, 'legacy'"
 )
-_REQUIRES = ("google-genai>=2.8,<4", "httpx>=0.28,<1")
+_REQUIRES = ("google-genai>=3.5,<4", "httpx>=0.28,<1")
 _CREDENTIALS = Credentials(("GEMINI_API_KEY", "GOOGLE_API_KEY"), optional_with=("vertexai",))
 
 TEXT = FrameworkSpec(
