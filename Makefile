@@ -4,11 +4,12 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+LEGACY := .venv-legacy
 DISTRIBUTIONS := $(wildcard plugins/*/pyproject.toml integrations/*/pyproject.toml)
 EDITABLE := -e ".[all,offline,testing]" $(foreach file,$(DISTRIBUTIONS),-e $(dir $(file)))
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-matrix lint format bench docs clean
+.PHONY: help install demo test test-matrix test-legacy lint format bench docs clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/'
@@ -30,6 +31,16 @@ test: lint ## Lint, type-check and run all tests
 test-matrix: $(STAMP) ## Run every architecture of the parity matrix
 	$(BIN)/python -m pytest plugins -m "matrix or not matrix"
 
+$(LEGACY)/.installed: pyproject.toml plugins/llm-multi-core-google/pyproject.toml
+	test -x $(LEGACY)/bin/python || $(PYTHON) -m venv $(LEGACY)
+	$(LEGACY)/bin/python -m pip install --quiet --upgrade "pip>=25.1"
+	$(LEGACY)/bin/python -m pip install --quiet -e ".[testing]" -e "plugins/llm-multi-core-google[legacy]" \
+		pytest-asyncio pytest-timeout
+	touch $(LEGACY)/.installed
+
+test-legacy: $(LEGACY)/.installed ## Test with Google's older SDK, which wants an environment of its own
+	$(LEGACY)/bin/python -m pytest plugins/llm-multi-core-google/tests/test_legacy.py
+
 lint: $(STAMP) ## Run ruff and mypy
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
@@ -50,5 +61,5 @@ docs: $(STAMP) ## Build the documentation into site/
 	$(BIN)/mkdocs build --strict
 
 clean: ## Remove everything that can be made again
-	rm -rf $(VENV) site dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage*
+	rm -rf $(VENV) $(LEGACY) site dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage*
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
