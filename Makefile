@@ -28,8 +28,9 @@ demo: $(STAMP) ## Index and query documents with LangChain and LlamaIndex, offli
 test: lint ## Lint, type-check and run all tests
 	$(BIN)/python -m pytest
 
-test-matrix: $(STAMP) ## Run every architecture of the parity matrix
-	$(BIN)/python -m pytest plugins -m "matrix or not matrix"
+test-matrix: $(STAMP) ## Run every architecture of the parity matrix and write its table into the documentation
+	$(BIN)/python -m pytest plugins -m "parity or matrix" \
+		--parity-results docs/parity.json --parity-page docs/frameworks.md
 
 $(LEGACY)/.installed: pyproject.toml plugins/llm-multi-core-google/pyproject.toml
 	test -x $(LEGACY)/bin/python || $(PYTHON) -m venv $(LEGACY)
