@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import httpx2
+from types import SimpleNamespace
+
 import numpy as np
 import openai
 import pytest
@@ -130,8 +131,8 @@ def test_what_passes_by_itself_is_tried_again(server, make, fault):
     ],
 )
 def test_refusals_are_read_and_understood(status, body, action, said):
-    request = httpx2.Request("POST", "http://localhost/v1/embeddings", headers={"authorization": KEY})
-    response = httpx2.Response(status, headers={"NVCF-REQID": "r1"}, json=body, request=request)
+    request = SimpleNamespace(headers={"authorization": KEY})
+    response = SimpleNamespace(status_code=status, headers={"nvcf-reqid": "r1"}, request=request)
     as_the_sdk_keeps_it = body.get("error", body) if isinstance(body, dict) else body
     error = read_refusal(openai.APIStatusError(f"Error code: {status}", response=response, body=as_the_sdk_keeps_it))
     assert str(error).startswith(f"NVIDIA answered {status}: ")
