@@ -11,7 +11,9 @@ from llm_multi_core.embedder.api import (
     create_text_embedder,
     get_available_embedders,
 )
+from llm_multi_core.embedder.bridges import Bridge
 from llm_multi_core.embedder.credentials import Credentials, Secret
+from llm_multi_core.embedder.describers import Describer
 from llm_multi_core.embedder.embedders import BaseEmbedder
 from llm_multi_core.embedder.encoders import (
     Description,
@@ -54,13 +56,19 @@ from llm_multi_core.embedder.errors import (
     UntrustedCodeError,
 )
 from llm_multi_core.embedder.frameworks import FrameworkSpec, ModelSpec, OptionSpec
+from llm_multi_core.embedder.inputs.compound import audio_windows, interleaved, pdf_pages
+from llm_multi_core.embedder.inputs.mixed import Audio, Image, Text
 from llm_multi_core.embedder.inputs.text import document_chunks
 from llm_multi_core.embedder.items import Item, Modality, Part, Role, Span, Task
+from llm_multi_core.embedder.mixed_result import MixedResult, Similarity
 from llm_multi_core.embedder.modalities import AudioEmbedder, ImageEmbedder, TextEmbedder
+from llm_multi_core.embedder.multimodal import MultiModalEmbedder
+from llm_multi_core.embedder.multimodal_api import create_multimodal_embedder
 from llm_multi_core.embedder.pipeline.cache import MemoryCache, VectorCache
 from llm_multi_core.embedder.pipeline.report import EmbeddingResult, Failure, Plan, Report, Truncation
 from llm_multi_core.embedder.rows import Rows
 from llm_multi_core.embedder.spaces import Canary, Space
+from llm_multi_core.embedder.stamps import Stamp
 
 if TYPE_CHECKING:
     from llm_multi_core.embedder.host import Host
@@ -69,12 +77,15 @@ if TYPE_CHECKING:
 __all__ = [
     "AccessDeniedError",
     "AmbiguousFrameworkError",
+    "Audio",
     "AudioEmbedder",
     "BaseEmbedder",
     "BatchError",
+    "Bridge",
     "Canary",
     "ClosedError",
     "Credentials",
+    "Describer",
     "Description",
     "EmbedderError",
     "EmbedderWarning",
@@ -89,6 +100,7 @@ __all__ = [
     "FrameworkUnavailableError",
     "Host",
     "HostedEncoder",
+    "Image",
     "ImageEmbedder",
     "IncompatibleSpacesError",
     "Intake",
@@ -101,9 +113,11 @@ __all__ = [
     "Measure",
     "MemoryCache",
     "MissingCredentialsError",
+    "MixedResult",
     "Modality",
     "ModelLoadError",
     "ModelSpec",
+    "MultiModalEmbedder",
     "OptionSpec",
     "Pace",
     "Part",
@@ -116,9 +130,12 @@ __all__ = [
     "Role",
     "Rows",
     "Secret",
+    "Similarity",
     "Space",
     "Span",
+    "Stamp",
     "Task",
+    "Text",
     "TextEmbedder",
     "Truncation",
     "TruncationError",
@@ -129,12 +146,16 @@ __all__ = [
     "Usage",
     "VectorCache",
     "Verdict",
+    "audio_windows",
     "create_audio_embedder",
     "create_image_embedder",
+    "create_multimodal_embedder",
     "create_text_embedder",
     "document_chunks",
     "get_available_embedders",
     "hookimpl",
+    "interleaved",
+    "pdf_pages",
 ]
 
 

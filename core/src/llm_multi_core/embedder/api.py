@@ -239,4 +239,9 @@ def _create(kind: type[EmbedderT], host: Host | None, framework: str | None, **s
     if not isinstance(host, Host):
         raise InvalidOptionError(f"host={host!r} is not a Host")
     offer = host.find(framework, kind.modality)
+    if not offer.spec.target:
+        raise InvalidOptionError(
+            f"framework {offer.spec.name!r} turns {kind.modality} into text and embeds nothing by itself: pass "
+            f"bridge={{{str(kind.modality)!r}: {offer.spec.name!r}}} to create_multimodal_embedder"
+        )
     return kind(EmbedderSettings.check(offer, kind.modality, **settings))

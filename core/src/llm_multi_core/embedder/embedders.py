@@ -8,7 +8,7 @@ pickled (without the key; the copy reads the environment again).
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Sized
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Sequence, Sized
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from types import TracebackType
@@ -23,7 +23,6 @@ from llm_multi_core.embedder.items import Item, Modality
 from llm_multi_core.embedder.pipeline.call import Call, OnError
 from llm_multi_core.embedder.pipeline.collect import CollectedVectors, as_one_chunk, chunks_of
 from llm_multi_core.embedder.pipeline.lease import Lease
-from llm_multi_core.embedder.pipeline.provider import price_of
 from llm_multi_core.embedder.pipeline.report import EmbeddingResult, Plan
 from llm_multi_core.embedder.pipeline.resolution import Resolved
 from llm_multi_core.embedder.pipeline.run import (
@@ -143,10 +142,24 @@ class BaseEmbedder(ABC, Generic[InputT]):
         show_progress: bool = False,
     ) -> EmbeddingResult:
         """Like `embed_batch`, with a report; `on_error="collect"` lists failures instead of raising."""
+        return self._run_at(None, xs, role, on_error=on_error, instruction=instruction, show_progress=show_progress)
+
+    def _run_at(
+        self,
+        positions: Sequence[int] | None,
+        xs: Iterable[InputT],
+        role: str | None,
+        *,
+        on_error: OnError = "raise",
+        instruction: str | None = None,
+        show_progress: bool = False,
+    ) -> EmbeddingResult:
+        """`run` for inputs that stand at `positions` of a larger call, whose indices failures then have."""
         self._refuse_single(xs)
         resolved = self._resolve_dense()
         vectors = CollectedVectors(len(xs) if isinstance(xs, Sized) else None, resolved.space.dimension)
-        with self._open(xs, role, instruction, on_error, show_progress, resolved) as call, vectors.salvaged(call):
+        opened = self._open(xs, role, instruction, on_error, show_progress, resolved, positions)
+        with opened as call, vectors.salvaged(call):
             for rows in run_windows(resolved, call, self._items(call, xs)):
                 vectors.add(rows.values)
         warn_of_truncation(resolved, call)
@@ -242,10 +255,26 @@ class BaseEmbedder(ABC, Generic[InputT]):
         show_progress: bool = False,
     ) -> EmbeddingResult:
         """`run` without blocking the event loop. Cancelling it stops further batches."""
+        return await self._arun_at(
+            None, xs, role, on_error=on_error, instruction=instruction, show_progress=show_progress
+        )
+
+    async def _arun_at(
+        self,
+        positions: Sequence[int] | None,
+        xs: Iterable[InputT],
+        role: str | None,
+        *,
+        on_error: OnError = "raise",
+        instruction: str | None = None,
+        show_progress: bool = False,
+    ) -> EmbeddingResult:
+        """`arun` for inputs that stand at `positions` of a larger call."""
         self._refuse_single(xs)
         resolved = await runtime.in_thread(self._resolve_dense)
         vectors = CollectedVectors(len(xs) if isinstance(xs, Sized) else None, resolved.space.dimension)
-        with self._open(xs, role, instruction, on_error, show_progress, resolved) as call, vectors.salvaged(call):
+        opened = self._open(xs, role, instruction, on_error, show_progress, resolved, positions)
+        with opened as call, vectors.salvaged(call):
             async for rows in arun_windows(resolved, call, self._items(call, xs)):
                 vectors.add(rows.values)
         warn_of_truncation(resolved, call)
@@ -351,6 +380,7 @@ class BaseEmbedder(ABC, Generic[InputT]):
         on_error: OnError = "raise",
         show_progress: bool = False,
         resolved: Resolved | None = None,
+        positions: Sequence[int] | None = None,
     ) -> AbstractContextManager[Call]:
         return open_call(
             resolved or self._resolve_dense(),
@@ -361,12 +391,13 @@ class BaseEmbedder(ABC, Generic[InputT]):
             on_error=on_error,
             total=len(xs) if isinstance(xs, Sized) else None,
             show_progress=show_progress,
+            positions=positions,
         )
 
     def _cost_of(self, units: int) -> float | None:
         """An estimate in US dollars for units of a hosted model, where its price is known."""
         handle = self._resolve().handle
-        price = price_of(handle) if handle.hosted else None
+        price = handle.price if handle.hosted else None
         return None if price is None else units * price / 1e6
 
     @staticmethod
@@ -381,7 +412,8 @@ class BaseEmbedder(ABC, Generic[InputT]):
             try:
                 yield self._check_item(value) if isinstance(value, Item) else self._item(value)
             except InvalidInputError as error:
-                call.fail(index, error.at(index))
+                position = call.position(index)
+                call.fail(position, error.at(position))
                 yield None
 
     def _check_item(self, item: Item) -> Item:
@@ -392,6 +424,10 @@ class BaseEmbedder(ABC, Generic[InputT]):
                 raise InvalidInputError(f"framework {self.framework!r} does not take {modality}")
         if not item.parts:
             raise InvalidInputError("the item has no parts")
+        if len(item.parts) > 1 and not self._resolve().description.interleaves:
+            raise InvalidInputError(
+                f"framework {self.framework!r} with model {self.model!r} takes one part an item, not {len(item.parts)}"
+            )
         return item
 
     def _refuse_single(self, xs: object, asynchronous: bool = False) -> None:

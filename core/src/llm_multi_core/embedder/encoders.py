@@ -136,7 +136,8 @@ class Description:
             the pipeline may cut.
         roles: the roles that it treats differently from one another.
         instructions: whether it follows a task's instruction.
-        intake: how a local encoder wants media; without it they come as they were given.
+        intake: how media are wanted; without it they come as they were given.
+        interleaves: whether it takes items of several parts.
     """
 
     space: Space
@@ -146,6 +147,7 @@ class Description:
     roles: frozenset[Role] = frozenset()
     instructions: bool = False
     intake: Intake | None = None
+    interleaves: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +183,7 @@ class Verdict:
         limited: whether it was a rate limit, so that all requests to the provider wait.
         status: the HTTP status, where there is one.
         request_id: what the provider calls the request, for its support.
+        pace: what a refusal for its rate says of the limits.
     """
 
     action: Literal["retry", "split", "shrink", "shorten", "fatal", "denied"]
@@ -188,6 +191,7 @@ class Verdict:
     limited: bool = False
     status: int | None = None
     request_id: str | None = None
+    pace: Pace | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -132,7 +132,8 @@ class FrameworkSpec:
     Attributes:
         name: what users pass, in lower case with hyphens: `"sentence-transformers"`.
         modalities: what it can embed.
-        target: `"package.module:EncoderClass"`, imported only when an embedder is made.
+        target: `"package.module:EncoderClass"`, imported only when an embedder is made; empty for a
+            framework that only describes.
         requires: PEP 508 strings of what must be installed beside the plugin itself.
         default_model: the model that is used when none is named, per modality.
         options: the options it takes beyond the common ones.
@@ -141,12 +142,14 @@ class FrameworkSpec:
         credentials: how a hosted framework finds its key.
         summary: one line for listings.
         models: the catalogue of well-known models.
-        bridge: modalities that are turned into text first, with how (`{"image": "caption"}`).
+        bridge: modalities that are turned into text, with how (`{"image": "caption"}`).
+        describer: `"package.module:DescriberClass"` of a framework that turns the media of `bridge` into
+            text, for any text embedder to embed.
     """
 
     name: str
     modalities: tuple[Modality, ...]
-    target: str
+    target: str = ""
     requires: tuple[str, ...] = ()
     default_model: Mapping[Modality, str] = field(default_factory=dict)
     options: tuple[OptionSpec, ...] = ()
@@ -156,12 +159,12 @@ class FrameworkSpec:
     summary: str = ""
     bridge: Mapping[Modality, str] = field(default_factory=dict)
     models: tuple[ModelSpec, ...] = ()
+    describer: str = ""
 
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name):
             raise ValueError(f"framework name {self.name!r} is not lower-case words joined by hyphens")
-        if not _TARGET.fullmatch(self.target):
-            raise ValueError(f"target {self.target!r} of framework {self.name!r} is not 'package.module:Class'")
+        self._check_classes()
         if not self.modalities:
             raise ValueError(f"framework {self.name!r} offers no modality")
         for name in ("requires", "options", "modalities", "models"):
@@ -183,6 +186,15 @@ class FrameworkSpec:
             )
         if self.hosted and self.credentials is None:
             raise ValueError(f"hosted framework {self.name!r} declares no credentials")
+
+    def _check_classes(self) -> None:
+        for name, entry in (("target", self.target), ("describer", self.describer)):
+            if entry and not _TARGET.fullmatch(entry):
+                raise ValueError(f"{name} {entry!r} of framework {self.name!r} is not 'package.module:Class'")
+        if not self.target and not self.describer:
+            raise ValueError(f"framework {self.name!r} has neither a target nor a describer")
+        if self.describer and not self.bridge:
+            raise ValueError(f"framework {self.name!r} has a describer and does not say in bridge= what it describes")
 
     def check_options(self, given: Mapping[str, Any], common: tuple[str, ...] = ()) -> dict[str, Any]:
         """All options of this framework with their values: the given ones, else the defaults.

@@ -16,6 +16,7 @@ import numpy as np
 
 from llm_multi_core.embedder.errors import IncompatibleSpacesError
 from llm_multi_core.embedder.items import Modality
+from llm_multi_core.embedder.probes import TEXTS, probes_of
 from llm_multi_core.embedder.rows import FloatArray, Output, Rows
 
 if TYPE_CHECKING:
@@ -23,13 +24,8 @@ if TYPE_CHECKING:
 
 Score = Literal["cosine", "dot", "maxsim"]
 
-PROBES = (
-    "The lighthouse keeper wrote the weather into his log every evening.",
-    "def median(values): return sorted(values)[len(values) // 2]",
-    "Quelle est la distance entre la Terre et la Lune ?",
-    "Invoice 20417: two bearings, one shaft seal, payment within 30 days.",
-)
-"""The fixed probe texts of a canary: prose, code, another language, a record."""
+PROBES = TEXTS
+"""The fixed probe texts of a canary."""
 
 SAME_SPACE_COSINE = 0.995
 """Two vectors of one probe are taken for the same model's from this cosine on; half precision and
@@ -134,7 +130,7 @@ class Canary:
     """The vectors of the fixed probes, to be kept with an index and checked when it is opened.
 
     It catches what a declaration cannot: a model swapped for another of the same dimension, a
-    changed prompt, a provider's silent change. `vectors` is `(len(PROBES), d)`, embedded as
+    changed prompt, a provider's silent change. `vectors` is `(number of probes, d)`, embedded as
     documents.
     """
 
@@ -143,10 +139,10 @@ class Canary:
 
     @classmethod
     def take(cls, embedder: BaseEmbedder[Any]) -> Canary:
-        """Embed the probes with a text embedder; its cache is not asked, since it may be older than the model."""
+        """Embed the probes of an embedder's modality; its cache is not asked, since it may be older than the model."""
         fingerprint = embedder.space.fingerprint
         with embedder.uncached() as fresh:
-            return cls(fingerprint, fresh.embed_batch(PROBES, role="document"))
+            return cls(fingerprint, fresh.embed_batch(probes_of(embedder.modality), role="document"))
 
     def cosine(self, other: Canary) -> float:
         """The lowest cosine between the two canaries' vectors of one probe; 0.0 if the shapes differ."""

@@ -9,15 +9,8 @@ from pathlib import Path
 
 from llm_multi_core.embedder.cli.guard import CommandError
 from llm_multi_core.embedder.cli.inputs import Texts
+from llm_multi_core.embedder.inputs.mixed import SUFFIXES
 from llm_multi_core.embedder.items import Modality
-
-SUFFIXES = {
-    Modality.IMAGE: frozenset(
-        {".avif", ".bmp", ".gif", ".jfif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"}
-    ),
-    Modality.AUDIO: frozenset({".aif", ".aifc", ".aiff", ".au", ".flac", ".mp3", ".oga", ".ogg", ".opus", ".wav"}),
-}
-"""What is taken out of a folder; a file that is named is taken whatever it is called."""
 
 _SCHEMES = ("http://", "https://", "file://", "data:")
 

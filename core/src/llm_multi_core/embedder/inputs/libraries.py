@@ -8,7 +8,7 @@ from typing import Literal
 from llm_multi_core.embedder.errors import FrameworkUnavailableError
 
 
-def require(module: str, extra: Literal["image", "audio"]) -> None:
+def require(module: str, extra: Literal["image", "audio", "pdf"]) -> None:
     """Import a library, so that what follows can.
 
     Raises:
@@ -17,7 +17,7 @@ def require(module: str, extra: Literal["image", "audio"]) -> None:
     try:
         import_module(module)
     except (ImportError, OSError) as error:  # soundfile raises OSError where its shared library is missing
-        kind = "images" if extra == "image" else "audio"
+        kind = {"image": "images", "audio": "audio", "pdf": "PDFs"}[extra]
         raise FrameworkUnavailableError(
             f'{kind} cannot be read without {module} ({error}); install with: pip install "llm-multi-core[{extra}]"'
         ) from error

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
@@ -34,8 +36,11 @@ class Call:
         report: filled in as the call goes on.
         progress: told of inputs that are done.
         trace: told of requests, where they are traced.
+        positions: the caller's indices of the inputs, where they are only some of a larger call's.
         cancelled: set to stop a call between two batches.
-        salvaged: of a hosted call that an error ended, what its open windows had by then.
+        running: of a hosted call, what runs on the I/O loop.
+        salvages: whether the vectors that a hosted call has by the time of an error are wanted.
+        salvaged: those of its open windows, once an error has ended it.
     """
 
     task: Task
@@ -48,8 +53,21 @@ class Call:
     report: Report = field(default_factory=Report)
     progress: Progress = silent
     trace: CallTrace | None = None
+    positions: Sequence[int] | None = None
     cancelled: bool = False
-    salvaged: list[Rows] = field(default_factory=list)
+    running: set[Future[None]] = field(default_factory=set)
+    salvages: bool = False
+    salvaged: list[Rows] | None = None
+
+    def end(self) -> None:
+        """Stop what still runs, since nobody waits for it any more."""
+        self.cancelled = True
+        for future in list(self.running):
+            future.cancel()
+
+    def position(self, index: int) -> int:
+        """The caller's index of the call's input at `index`."""
+        return index if self.positions is None else self.positions[index]
 
     def fail(self, index: int, error: EmbedderError) -> None:
         """Raise `error`, or note it for the input at `index`."""

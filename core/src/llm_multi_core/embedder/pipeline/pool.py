@@ -69,6 +69,14 @@ class EncoderHandle:
         """Whether it is a client of a provider."""
         return isinstance(self.encoder(), HostedEncoder)
 
+    @property
+    def price(self) -> float | None:
+        """US dollars per million units of a hosted model: the user's figure, else the catalogue's."""
+        own = self.config.options.get("price")
+        if own is not None:
+            return float(own)
+        return next((model.price for model in self.offer.spec.models if model.name == self.config.model), None)
+
     def describe(self) -> Description:
         """What the encoder says of itself; asked once."""
         with self.lock:

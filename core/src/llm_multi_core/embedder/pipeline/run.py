@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 import time
 import warnings
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from numbers import Integral
 
@@ -42,6 +42,7 @@ def open_call(
     on_error: OnError = "raise",
     total: int | None = None,
     show_progress: bool = False,
+    positions: Sequence[int] | None = None,
 ) -> Iterator[Call]:
     """The state of one call. Takes its time, and stops what still runs when the block is left.
 
@@ -67,11 +68,12 @@ def open_call(
             report=report,
             progress=progress,
             trace=trace,
+            positions=positions,
         )
         try:
             yield call
         finally:
-            call.cancelled = True
+            call.end()
             call.report.seconds = time.perf_counter() - started
             call.report.failures.sort(key=lambda failure: failure.index)
             call.report.truncations.sort(key=lambda truncation: truncation.index)

@@ -61,6 +61,7 @@ class _FakeText:
             limits=Limits(unit="word", units_per_item=options.get("max_words", 16), items_per_batch=32),
             native_dimension=options.get("dimension", 8),
             roles=frozenset({Role.QUERY, Role.DOCUMENT} if options.get("roles") else ()),
+            interleaves=True,
         )
 
     def measure(self, items: Sequence[Item], task: Task) -> Measure:
