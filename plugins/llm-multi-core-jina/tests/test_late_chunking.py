@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,7 +15,9 @@ from llm_multi_core.embedder import (
     TruncationError,
     document_chunks,
 )
+from llm_multi_core.embedder.inputs.image import image_item
 from llm_multi_core.embedder.testing.hosted import Content, EmbeddingCall, Faults
+from llm_multi_core.embedder.testing.media import draw_picture
 
 DOCUMENTS = [[f"chunk {place} of document {number}" for place in range(2 + number % 5)] for number in range(30)]
 
@@ -130,6 +133,18 @@ def test_a_document_longer_than_the_context_is_an_error_that_says_so(server, emb
         assert "late_chunking=False" in str(failure.error)
     assert len(late(server)) == (2 if sent else 1)
     assert result.report.truncations == []
+
+
+def test_groups_of_other_things_than_texts_are_refused(server, make):
+    """Jina joins texts, and nothing else."""
+    chunks = document_chunks(["a caption", "a page"])
+    picture = replace(image_item(draw_picture()), group=chunks[0].group)
+    embedder = make("jina-embeddings-v4", late_chunking=True)
+    for items in ([*chunks, picture], [picture, *chunks]):
+        result = embedder.run([*items, image_item(draw_picture(seed=1))], on_error="collect")
+        assert result.ok.tolist() == [False] * 3 + [True]
+        assert all("its group holds other items" in str(failure.error) for failure in result.failures)
+    assert late(server) == []
 
 
 @pytest.mark.parametrize("policy", ["warn", "error", "truncate", "mean"])

@@ -147,9 +147,16 @@ def test_requests_keep_within_a_minutes_tokens(server, make):
     assert server.violations == []
 
 
-@pytest.mark.parametrize(("tier", "requests", "tokens"), [(None, 100, 100_000), ("paid", 500, 2_000_000)])
-def test_the_tier_fixes_the_limits_of_the_cloud(tier, requests, tokens):
-    settings = {} if tier is None else {"tier": tier}
+@pytest.mark.parametrize(
+    ("settings", "requests", "tokens"),
+    [
+        ({}, 100, 100_000),
+        ({"tier": "paid"}, 500, 2_000_000),
+        ({"base_url": "https://eu.api.jina.ai/v1", "tier": "paid"}, 500, 2_000_000),
+        ({"base_url": "https://jina.ai.example.com/v1", "tier": "paid"}, None, None),
+    ],
+)
+def test_the_tier_fixes_the_limits_of_the_cloud(settings, requests, tokens):
     with create_text_embedder("jina", api_key="k", **settings) as embedder:
         limits = embedder._resolve().description.limits
     assert (limits.requests_per_minute, limits.units_per_minute) == (requests, tokens)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from urllib.parse import urlsplit
 
 from llm_multi_core.embedder import Modality
 
@@ -207,6 +208,14 @@ TIERS: Mapping[str, Rates] = {
 OWN_SERVER = Rates(None, None, 8)
 
 BASE_URL = "https://api.jina.ai/v1"
+
+
+def is_cloud(base_url: str | None) -> bool:
+    """Whether a base URL, `None` for the usual one, leads to Jina's cloud."""
+    host = urlsplit(base_url or BASE_URL).hostname or ""
+    return host == "jina.ai" or host.endswith(".jina.ai")
+
+
 ITEMS_PER_REQUEST = 2048
 TOKENS_PER_REQUEST = 65_536
 """Ours: a request of more takes longer than its answer is worth waiting for. No limit is documented."""

@@ -96,7 +96,8 @@ class JinaEncoder(HostedEncoder):
 
     def _space(self) -> Space:
         model, tasks = self._model, self._tasks()
-        provider = "jina" if model.dimension or self.config.options["base_url"] is None else "jina-compatible"
+        official = model.dimension or catalogue.is_cloud(self.config.options["base_url"])
+        provider = "jina" if official else "jina-compatible"
         others = {} if tasks == tasks_of(model, None) else {"task": tasks[Role.DOCUMENT]}
         return Space(
             f"{provider}/{model.space or model.name}",
@@ -108,7 +109,7 @@ class JinaEncoder(HostedEncoder):
 
     def _limits(self) -> Limits:
         options, media = self.config.options, len(self._model.modalities) > 1
-        rates = catalogue.TIERS[options["tier"]] if options["base_url"] is None else catalogue.OWN_SERVER
+        rates = catalogue.TIERS[options["tier"]] if catalogue.is_cloud(options["base_url"]) else catalogue.OWN_SERVER
         return Limits(
             unit="token",
             units_per_item=self._model.context,
@@ -171,7 +172,7 @@ class JinaEncoder(HostedEncoder):
             InvalidInputError: for the chunks of a document that is longer than the model's context.
             JinaAPIError: for what Jina refuses.
         """
-        chunks = self._is_chunk(items[0])
+        chunks = any(self._is_chunk(item) for item in items)
         if chunks:
             self._check_group(items)
         try:
@@ -183,7 +184,7 @@ class JinaEncoder(HostedEncoder):
 
     def _check_group(self, items: Sequence[Item]) -> None:
         if not all(self._is_chunk(item) and item.group == items[0].group for item in items):
-            raise InvalidInputError("chunks of one document are to be embedded with one another and nothing else")
+            raise InvalidInputError("chunks are embedded in the context of texts only; its group holds other items")
         total = sum(estimate_tokens(item.text) for item in items)
         if total > self._model.context * _SLACK or len(items) > catalogue.ITEMS_PER_REQUEST:
             raise self._too_long(items)
