@@ -59,6 +59,6 @@ def test_a_shared_library_that_cannot_be_loaded(sounds, monkeypatch):
             raise OSError("sndfile library not found")
         return importlib.__import__(name)
 
-    monkeypatch.setattr("llm_multi_core.embedder.inputs.libraries.import_module", broken)
+    monkeypatch.setattr("llm_multi_core.embedder.libraries.import_module", broken)
     with pytest.raises(FrameworkUnavailableError, match="sndfile library not found"):
         sounds().embed(WAV)
