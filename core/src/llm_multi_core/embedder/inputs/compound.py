@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from hashlib import blake2b
 from pathlib import Path
@@ -38,23 +39,24 @@ def pdf_pages(source: Any, *, longest_side: int = PAGE_SIDE, policy: SourcePolic
         InvalidInputError: if it is no PDF, is damaged, or needs a password.
         FrameworkUnavailableError: if pypdfium2 is not installed.
     """
-    require("pypdfium2", "pdf")
-    import pypdfium2
-
-    found = find_source(source, policy or SourcePolicy(), "application")
-    if found is None:
-        raise InvalidInputError(f"a PDF is a path, a URL, bytes or a file object, not {type(source).__name__}")
     name = _name_of(source)
-    try:
-        document = pypdfium2.PdfDocument(found.read())
-    except pypdfium2.PdfiumError as error:
-        raise InvalidInputError(f"{found.name} is not a PDF that can be read ({error})") from None
-    try:
-        for number in range(len(document)):
-            page = _render(document, number, longest_side, found.name)
-            yield replace(page, span=Span("page", number + 1, number + 1, name))
-    finally:
-        document.close()
+    with _opened_pdf(source, policy) as (document, label):
+        for number in range(1, len(document) + 1):
+            yield _page(document, number, longest_side, label, name)
+
+
+def pdf_page(source: Any, number: int, *, longest_side: int = PAGE_SIDE, policy: SourcePolicy | None = None) -> Item:
+    """One page of a PDF as an image, by its number from 1; otherwise as `pdf_pages`."""
+    with _opened_pdf(source, policy) as (document, label):
+        if not 1 <= number <= len(document):
+            raise InvalidInputError(f"{label} has {len(document)} pages, and no page {number}")
+        return _page(document, number, longest_side, label, _name_of(source))
+
+
+def pdf_page_count(source: Any, *, policy: SourcePolicy | None = None) -> int:
+    """How many pages a PDF has; errors as of `pdf_pages`."""
+    with _opened_pdf(source, policy) as (document, _):
+        return len(document)
 
 
 def audio_windows(
@@ -146,16 +148,36 @@ def is_pdf(source: Any) -> bool:
     return isinstance(name, str) and name.lower().endswith(".pdf") and "\0" not in name and Path(name).is_file()
 
 
-def _render(document: Any, number: int, longest_side: int, name: str) -> Item:
+@contextmanager
+def _opened_pdf(source: Any, policy: SourcePolicy | None) -> Iterator[tuple[Any, str]]:
+    """The document of a PDF, and how messages name it."""
+    require("pypdfium2", "pdf")
+    import pypdfium2
+
+    found = find_source(source, policy or SourcePolicy(), "application")
+    if found is None:
+        raise InvalidInputError(f"a PDF is a path, a URL, bytes or a file object, not {type(source).__name__}")
+    try:
+        document = pypdfium2.PdfDocument(found.read())
+    except pypdfium2.PdfiumError as error:
+        raise InvalidInputError(f"{found.name} is not a PDF that can be read ({error})") from None
+    try:
+        yield document, found.name
+    finally:
+        document.close()
+
+
+def _page(document: Any, number: int, longest_side: int, label: str, name: str | None) -> Item:
+    """A page, by its number from 1, as an image item."""
     import pypdfium2
 
     try:
-        page = document[number]
+        page = document[number - 1]
         picture = page.render(scale=longest_side / max(page.get_size())).to_pil()
         page.close()
     except pypdfium2.PdfiumError as error:
-        raise InvalidInputError(f"page {number + 1} of {name} is damaged ({error})") from None
-    return image_item(picture)
+        raise InvalidInputError(f"page {number} of {label} is damaged ({error})") from None
+    return replace(image_item(picture), span=Span("page", number, number, name))
 
 
 def _stretch(whole: Item, start: float, end: float, name: str | None) -> Item:
