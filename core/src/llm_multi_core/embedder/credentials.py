@@ -43,9 +43,11 @@ class Secret:
         if not callable(self._source):
             return self._source
         try:
-            key = self._source()
+            key: object = self._source()
         except Exception as error:  # noqa: BLE001 - of the user's; what it says may hold a key
-            raise MissingCredentialsError(f"the callable given as api_key failed ({type(error).__name__})") from None
+            key = error
+        if isinstance(key, Exception):  # told here and not in the handler, whose error would come along
+            raise MissingCredentialsError(f"the callable given as api_key failed ({type(key).__name__})")
         if not isinstance(key, str):
             raise MissingCredentialsError(f"the callable given as api_key returned {type(key).__name__}, not str")
         return key

@@ -114,9 +114,12 @@ def classify_status(status: int, headers: Mapping[str, str] | None = None) -> Ve
     """What an HTTP status of 400 or more means, with what its headers ask to wait."""
     headers = headers or {}
     request_id = next((headers[name] for name in ("x-request-id", "request-id") if name in headers), None)
+    if status == 429:
+        after, pace = retry_after(headers), read_pace(headers)
+        after = _reset(pace) if after is None and pace is not None else after
+        return Verdict("retry", after, limited=True, status=status, request_id=request_id, pace=pace)
     if status in _RETRIED or status >= 500:
-        after = retry_after(headers)
-        return Verdict("retry", after, limited=status == 429, status=status, request_id=request_id)
+        return Verdict("retry", retry_after(headers), status=status, request_id=request_id)
     if status in _DENIED:
         return Verdict("denied", status=status, request_id=request_id)
     return Verdict("split" if status in _SPLIT else "fatal", status=status, request_id=request_id)
@@ -142,7 +145,10 @@ def headers_of(error: BaseException) -> dict[str, str]:
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds to wait by `retry-after-ms` or `Retry-After` (RFC 9110: seconds or a date), never negative."""
+    """Seconds to wait by `retry-after-ms` or `Retry-After` (RFC 9110: seconds or a date), never negative.
+
+    A date is taken by the provider's clock where the headers tell its time.
+    """
     milliseconds = headers.get("retry-after-ms")
     if milliseconds is not None and (value := _number(milliseconds)) is not None:
         return max(0.0, value / 1000)
@@ -151,10 +157,8 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
         return None
     if (value := _number(text)) is not None:
         return max(0.0, value)
-    try:
-        return max(0.0, parsedate_to_datetime(text).timestamp() - time.time())
-    except ValueError:
-        return None
+    until, now = _timestamp(text), _timestamp(headers.get("date", ""))
+    return None if until is None else max(0.0, until - (time.time() if now is None else now))
 
 
 def read_pace(headers: Mapping[str, str]) -> Pace | None:
@@ -275,6 +279,20 @@ def split_by_estimate(item: Item, max_units: int, overhead: int = 0) -> list[Ite
     if room < 4:
         raise InvalidInputError(f"a limit of {max_units} tokens leaves no room for text")
     return [text_item(piece) for piece in split_text(item.text, room)]
+
+
+def _reset(pace: Pace) -> float | None:
+    """Seconds until the limits that are used up are whole again; `None` where that is not told."""
+    limits = ((pace.requests_left, pace.requests_reset), (pace.units_left, pace.units_reset))
+    return max((reset for left, reset in limits if left == 0 and reset is not None), default=None)
+
+
+def _timestamp(date: str) -> float | None:
+    """An HTTP date in seconds since 1970."""
+    try:
+        return parsedate_to_datetime(date).timestamp()
+    except ValueError:
+        return None
 
 
 def _number(text: str) -> float | None:
