@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from llm_multi_core.embedder import Description, EncodingError, InvalidOutputError, Limits, ProviderError, Verdict
-from llm_multi_core.embedder.pipeline import hosted_engine
+from llm_multi_core.embedder.pipeline import hosted_engine, pacing
 from llm_multi_core.embedder.pipeline.redaction import RedactedError
 from llm_multi_core.embedder.testing.fakes import FakeHostedEncoder
 
@@ -156,5 +156,5 @@ def test_a_request_is_not_sent_again_because_the_cache_fails(make_embedder):
 
 def test_pauses_grow_and_are_bounded():
     for attempt in range(1, 30):
-        bound = min(hosted_engine.LONGEST_PAUSE, hosted_engine.FIRST_PAUSE * 2 ** (attempt - 1))
-        assert bound / 2 <= hosted_engine._growing_pause(attempt) <= bound
+        bound = min(pacing.LONGEST_PAUSE, pacing.FIRST_PAUSE * 2 ** (attempt - 1))
+        assert bound / 2 <= pacing.growing_pause(attempt) <= bound

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from llm_multi_core.embedder.errors import BatchError, EncodingError
+from llm_multi_core.embedder.errors import BatchError, EmbedderError, EncodingError, InvalidInputError
 from llm_multi_core.embedder.pipeline.call import Call
 from llm_multi_core.embedder.pipeline.report import EmbeddingResult
 from llm_multi_core.embedder.rows import FloatArray
@@ -37,21 +37,27 @@ class CollectedVectors:
     def salvaged(self, call: Call) -> Iterator[None]:
         """Turn an error that ends a call, after some of a provider's vectors were made, into one that holds them.
 
+        An input that cannot be embedded is the caller's to mend: such an error is raised as it is, as
+        are errors of other libraries, such as a cache's.
+
         Raises:
-            BatchError: from the error; any other is raised as it is.
+            BatchError: from the error.
         """
+        call.salvages = True
         try:
             yield
-        except EncodingError as error:
+        except EmbedderError as error:
+            if isinstance(error, InvalidInputError) or call.salvaged is None:
+                raise
             for rows in call.salvaged:
                 self.add(rows.values)
             result = EmbeddingResult(self.joined(), call.report)
             made = int(result.ok.sum())
-            if not made or not call.salvaged:
+            if not made:
                 raise
             raise BatchError(
                 f"{error}; {made} of the {len(result)} inputs up to there have vectors: see .vectors and .ok",
-                indices=error.indices,
+                indices=error.indices if isinstance(error, EncodingError) else (),
                 result=result,
             ) from error
 

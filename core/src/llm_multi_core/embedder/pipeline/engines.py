@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections import deque
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import Future, wait
 from dataclasses import dataclass
 
@@ -36,52 +37,160 @@ async def arun_local_windows(windows: Iterator[Window]) -> AsyncIterator[Rows]:
 
 def run_hosted_windows(windows: Iterator[Window], call: Call) -> Iterator[Rows]:
     """The rows of each window, in order; the next windows are sent while earlier ones are underway."""
-    underway: deque[_Underway] = deque()
+    changed = threading.Event()
+    line = _Line(windows, call, changed.set)
     try:
-        for window in windows:
-            underway.append(_start(window))
-            while underway and (_enough(underway) or underway[0].done):
-                yield _finish(underway)
-        while underway:
-            yield _finish(underway)
+        while line.goes_on:
+            if line.wants_more:
+                line.open()
+            if line.ready:
+                yield line.take()
+            elif line.waits:
+                changed.wait()
+                changed.clear()
     except Exception:
-        _salvage(underway, call)
-        raise
-    except BaseException:
-        for entry in underway:
-            entry.future.cancel()
+        line.stop()
+        wait(line.futures)
+        line.salvage()
         raise
 
 
 async def arun_hosted_windows(windows: Iterator[Window], call: Call) -> AsyncIterator[Rows]:
-    """The same without blocking the caller's loop; cancelling it cancels the requests that are underway."""
-    underway: deque[_Underway] = deque()
+    """The same without blocking the caller's loop."""
+    loop, changed = asyncio.get_running_loop(), asyncio.Event()
+
+    def tell() -> None:
+        if not loop.is_closed():  # what was cancelled may end later than its caller's loop
+            loop.call_soon_threadsafe(changed.set)
+
+    line = _Line(windows, call, tell)
     try:
-        while (window := await runtime.in_thread(next, windows, None)) is not None:
-            underway.append(_start(window))
-            while underway and (_enough(underway) or underway[0].done):
-                yield await _afinish(underway)
-        while underway:
-            yield await _afinish(underway)
+        while line.goes_on:
+            if line.wants_more:
+                await runtime.in_thread(line.open)
+            if line.ready:
+                yield await runtime.in_thread(line.take)
+            elif line.waits:
+                await changed.wait()
+                changed.clear()
     except Exception:
-        await runtime.in_thread(_salvage, underway, call)
-        raise
-    except BaseException:
-        for entry in underway:
-            entry.future.cancel()
+        line.stop()
+        await asyncio.gather(*map(asyncio.wrap_future, line.futures), return_exceptions=True)
+        await runtime.in_thread(line.salvage)
         raise
 
 
 @dataclass(frozen=True, slots=True)
 class _Underway:
-    """A window whose requests are being sent."""
+    """A window whose requests are being sent; without a run, if it needs none."""
 
     window: Window
+    run: HostedRun | None
     future: Future[None]
 
     @property
-    def done(self) -> bool:
-        return self.future.done()
+    def left(self) -> int:
+        """Batches that are not done yet."""
+        return 0 if self.run is None or self.future.done() else self.run.left
+
+
+class _Line:
+    """The windows of a call that are underway, the oldest first.
+
+    Args:
+        windows: where they come from. An error in opening one ends the call at once if its vectors are
+            salvaged; otherwise, as in a stream, only after the windows before it.
+        call: the call.
+        told: called, on the I/O loop, when a batch or a window is done.
+    """
+
+    def __init__(self, windows: Iterator[Window], call: Call, told: Callable[[], None]) -> None:
+        self._windows: Iterator[Window] | None = windows
+        self._call, self._told = call, told
+        self._entries: deque[_Underway] = deque()
+        self._error: Exception | None = None
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether there is anything left to do.
+
+        Raises:
+            Exception: what kept the last window from being opened, once all before it are done.
+        """
+        if self._error is not None and not self._entries:
+            raise self._error
+        return bool(self._entries) or self._windows is not None
+
+    @property
+    def wants_more(self) -> bool:
+        """Whether so little is underway that some of the places for requests would soon be free."""
+        if self._windows is None or not self._entries:
+            return self._windows is not None
+        left = sum(entry.left for entry in self._entries)
+        return len(self._entries) < MOST_WINDOWS and left < 2 * self._entries[0].window.limits.concurrency
+
+    @property
+    def ready(self) -> bool:
+        """Whether the oldest window is done."""
+        return bool(self._entries) and self._entries[0].future.done()
+
+    @property
+    def waits(self) -> bool:
+        """Whether nothing can be done until something is told."""
+        return bool(self._entries) and not self.wants_more
+
+    @property
+    def futures(self) -> list[Future[None]]:
+        """Those of all windows underway."""
+        return [entry.future for entry in self._entries]
+
+    def open(self) -> None:
+        """Open the next window, if there is one, and start sending its requests."""
+        assert self._windows is not None  # noqa: S101 - by `wants_more`
+        try:
+            window = next(self._windows, None)
+        except Exception as error:
+            if self._call.salvages:
+                raise
+            self._error, window = error, None
+        if window is None:
+            self._windows = None
+        else:
+            self._entries.append(self._start(window))
+
+    def take(self) -> Rows:
+        """The rows of the oldest window, which is done."""
+        self._entries[0].future.result()
+        rows = self._entries[0].window.close()
+        self._entries.popleft()
+        return rows
+
+    def stop(self) -> None:
+        """Send nothing any more; what is on its way goes on."""
+        self._call.cancelled = True
+        for entry in self._entries:
+            if entry.run is not None:
+                runtime.submit_io(entry.run.stop())
+
+    def salvage(self) -> None:
+        """Keep what the windows have, of which nothing is underway any more."""
+        self._call.salvaged = [entry.window.close() for entry in self._entries]
+        self._entries.clear()
+
+    def _start(self, window: Window) -> _Underway:
+        encoder = window.handle.encoder()
+        if not window.batches:
+            done: Future[None] = Future()
+            done.set_result(None)
+            return _Underway(window, None, done)
+        assert isinstance(encoder, HostedEncoder)  # noqa: S101 - by the choice of this engine
+        run = HostedRun(window, encoder, providers.of(window.handle), self._told)
+        with pool.borrow(window.handle):
+            future = runtime.submit_io(_hold(window, run))
+        self._call.running.add(future)
+        future.add_done_callback(self._call.running.discard)
+        future.add_done_callback(lambda _: self._told())
+        return _Underway(window, run, future)
 
 
 def _run_local(window: Window) -> Rows:
@@ -91,48 +200,7 @@ def _run_local(window: Window) -> Rows:
     return window.close()
 
 
-def _start(window: Window) -> _Underway:
-    encoder = window.handle.encoder()
-    if not window.batches:
-        done: Future[None] = Future()
-        done.set_result(None)
-        return _Underway(window, done)
-    assert isinstance(encoder, HostedEncoder)  # noqa: S101 - by the choice of this engine
-    run = HostedRun(window, encoder, providers.of(window.handle))
-    with pool.borrow(window.handle):
-        return _Underway(window, runtime.submit_io(_hold(window, run)))
-
-
 async def _hold(window: Window, run: HostedRun) -> None:
     """Keep the encoder from being closed under its requests."""
     with pool.borrow(window.handle):
         await run.finish()
-
-
-def _enough(underway: deque[_Underway]) -> bool:
-    """Whether so much is underway that another window would only wait."""
-    waiting = sum(len(entry.window.batches) for entry in underway if not entry.done)
-    return len(underway) >= MOST_WINDOWS or waiting >= 2 * underway[0].window.limits.concurrency
-
-
-def _finish(underway: deque[_Underway]) -> Rows:
-    underway[0].future.result()
-    rows = underway[0].window.close()
-    underway.popleft()
-    return rows
-
-
-async def _afinish(underway: deque[_Underway]) -> Rows:
-    await asyncio.wrap_future(underway[0].future)
-    rows = await runtime.in_thread(underway[0].window.close)
-    underway.popleft()
-    return rows
-
-
-def _salvage(underway: deque[_Underway], call: Call) -> None:
-    """Stop a call that an error ended, and keep what its open windows have; what is on its way is waited for."""
-    call.cancelled = True
-    wait([entry.future for entry in underway])
-    for entry in underway:
-        call.salvaged.append(entry.window.close())
-    underway.clear()

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import random
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass, replace
 
 from llm_multi_core.embedder.encoders import HostedEncoder, Reply, Verdict
 from llm_multi_core.embedder.errors import (
@@ -19,20 +21,22 @@ from llm_multi_core.embedder.errors import (
     InvalidOutputError,
     ProviderError,
 )
+from llm_multi_core.embedder.items import Item
 from llm_multi_core.embedder.pipeline.decode import decode_items
+from llm_multi_core.embedder.pipeline.pacing import growing_pause
 from llm_multi_core.embedder.pipeline.plan import Batch, payload_bytes
 from llm_multi_core.embedder.pipeline.provider import Provider
-from llm_multi_core.embedder.pipeline.redaction import provider_error
+from llm_multi_core.embedder.pipeline.redaction import provider_error, redacted
 from llm_multi_core.embedder.pipeline.runtime import runtime
 from llm_multi_core.embedder.pipeline.telemetry import request_span
-from llm_multi_core.embedder.pipeline.window import Window
+from llm_multi_core.embedder.pipeline.window import Received, Window
 
 MAX_ATTEMPTS = 6
 """How often a request is sent before a transient error counts as final; rate limits do not count."""
 MAX_BROKEN_REPLIES = 2
 """How often a request is sent whose replies do not fit it."""
-FIRST_PAUSE, LONGEST_PAUSE = 0.5, 20.0
-"""Seconds before the second attempt, doubled for each further one up to the second figure."""
+JITTER = 0.1
+"""By up to this share a pause is longer than the provider asks for, so that not all requests come back at once."""
 HOPELESS = 8
 """So many items refused one by one, and none accepted ever, means that the fault is not with the items."""
 DEFAULT_DEADLINE = 600.0
@@ -40,27 +44,62 @@ DEFAULT_DEADLINE = 600.0
 
 @dataclass(slots=True)
 class _Try:
-    """How far the attempts at one batch have come."""
+    """How far the attempts at one batch have come.
 
-    until: float
+    Attributes:
+        batch: what of it can be sent.
+        seconds: how long it was underway or paused; waiting for its turn does not count.
+        attempts: transient failures so far, rate limits not counted.
+        broken: replies so far that did not fit.
+        sent: when it was allowed to be sent last, by the clock of the rate store.
+        key: the key that it was sent with.
+    """
+
+    batch: Batch
+    seconds: float = 0.0
     attempts: int = 0
     broken: int = 0
+    sent: float = 0.0
+    key: str | None = None
 
 
 class _OversizeError(Exception):
     """The media of a batch turned out to be larger than a request may be."""
 
 
-class HostedRun:
-    """The requests of one window. Lives on the I/O loop."""
+class _StoppedError(Exception):
+    """The call has ended while a batch was waiting."""
 
-    def __init__(self, window: Window, encoder: HostedEncoder, provider: Provider) -> None:
+
+class _TooLateError(Exception):
+    """There is no time left for a request."""
+
+
+class HostedRun:
+    """The requests of one window. Lives on the I/O loop.
+
+    Args:
+        window: the window.
+        encoder: sends them.
+        provider: the account.
+        told: called when a batch is done.
+
+    Attributes:
+        left: the batches that are not done yet.
+    """
+
+    def __init__(self, window: Window, encoder: HostedEncoder, provider: Provider, told: Callable[[], None]) -> None:
+        self.left = len(window.batches)
         self._window = window
         self._encoder = encoder
         self._provider = provider
+        self._told = told
         self._report = window.call.report
+        self._price = window.handle.price
         self._deadline = float(encoder.config.options.get("deadline") or DEFAULT_DEADLINE)
-        self._error: BaseException | None = None
+        self._error: Exception | None = None
+        self._stopped = False
+        self._waits: set[asyncio.Timeout] = set()
         self._refused_alone = 0
 
     async def finish(self) -> None:
@@ -69,7 +108,7 @@ class HostedRun:
         Raises:
             EmbedderError: the first error that ends the call.
         """
-        tasks = [asyncio.create_task(self._deliver(batch)) for batch in self._window.batches]
+        tasks = [asyncio.create_task(self._finish(batch)) for batch in self._window.batches]
         try:
             await asyncio.gather(*tasks)
         except BaseException:
@@ -80,104 +119,136 @@ class HostedRun:
         if self._error is not None:
             raise self._error
 
-    @property
-    def _stopped(self) -> bool:
-        return self._error is not None or self._window.cancelled
+    async def stop(self) -> None:
+        """Send nothing any more; `finish` then only waits for what is on its way."""
+        self._stopped = True
+        for wait in self._waits:
+            wait.reschedule(asyncio.get_running_loop().time())
+
+    async def _finish(self, batch: Batch) -> None:
+        await self._deliver(batch)
+        self.left -= 1
+        self._told()
 
     async def _deliver(self, batch: Batch, broken: int = 0) -> None:
         """Send a batch until its rows are there or its items have failed. Errors that end the call are kept."""
         try:
-            await self._pursue(batch, broken)
+            with suppress(_StoppedError):
+                await self._pursue(_Try(batch, broken=broken))
         except Exception as error:  # noqa: BLE001 - the first one is raised when nothing is on its way any more
             self._error = self._error or error
+            await self.stop()
 
-    async def _pursue(self, batch: Batch, broken: int) -> None:
-        progress = _Try(asyncio.get_running_loop().time() + self._deadline, broken=broken)
-        while not self._stopped:
-            error = await self._attempt(batch, progress)
+    async def _pursue(self, progress: _Try) -> None:
+        while True:
+            error = await self._attempt(progress)
             if error is None:
                 return
-            verdict = self._judge(error, progress)
-            if verdict.action == "retry":
-                pause = await self._pause(verdict, batch, progress)
-                if pause is not None:
-                    self._report.retries += 1
-                    await asyncio.sleep(pause)
-                    continue
-            await self._part(batch, error, verdict)
-            return
+            if isinstance(error, _TooLateError):
+                self._window.give_up(progress.batch, ProviderError(str(error)))
+                return
+            verdict = await self._judge(error, progress)
+            if verdict.action != "retry":
+                await self._part(progress, error, verdict)
+                return
+            pause = verdict.after or 0.0
+            reason = self._why_no_more(pause, progress)
+            if reason is not None:
+                self._window.give_up(progress.batch, self._told_as(error, verdict, reason))
+                return
+            progress.seconds += pause
+            self._report.retries += 1
+            if verdict.limited:
+                self._waited(pause)
+            async with self._waiting():
+                await asyncio.sleep(pause)
 
-    async def _part(self, batch: Batch, error: Exception, verdict: Verdict) -> None:
+    async def _part(self, progress: _Try, error: Exception, verdict: Verdict) -> None:
         """Deal with a batch that is not sent again as it is."""
-        told = self._told(error, verdict)
+        batch, told = progress.batch, self._told_as(error, verdict)
         if verdict.action in ("fatal", "denied"):
             if verdict.action == "denied" and isinstance(told, ProviderError):
-                self._provider.deny(self._encoder.key(), told)
+                self._provider.deny(progress.key, told)
             self._window.abort(batch, told)
-        if verdict.action == "retry":
-            self._window.give_up(batch, told)
-        elif len(batch.atoms) > 1:
+        if len(batch.atoms) > 1:
             await asyncio.gather(*(self._deliver(half) for half in batch.halve()))
         elif verdict.action == "shorten":
             await asyncio.gather(*(self._deliver(part) for part in self._window.shorten(batch, told)))
         else:
-            self._refused_alone += 1
+            self._refused_alone += not isinstance(error, InvalidInputError | _OversizeError)
             if self._refused_alone >= HOPELESS and not self._provider.answered:
                 self._window.abort(batch, told)
             self._window.give_up(batch, told)
 
-    async def _attempt(self, batch: Batch, progress: _Try) -> Exception | None:
+    async def _attempt(self, progress: _Try) -> Exception | None:
         """Send a batch once; what went wrong, if that is for the encoder's verdict to decide.
 
         Raises:
             EmbedderError: what ends the call whatever the encoder thinks of it.
         """
-        provider, pacer = self._provider, self._provider.pacer
-        async with pacer.concurrency.slot():
-            if self._stopped:
-                return None
-            key = self._encoder.key()
-            denial = provider.denial(key)
-            if denial is not None:
-                self._window.abort(batch, denial)
-            if not await pacer.wait(batch.cost, progress.until, self._waited):
-                return TimeoutError(f"the rate limit leaves no room within the deadline of {self._deadline:g} s")
-            if self._stopped:
-                return None
+        provider = self._provider
+        if provider.denies:
+            self._refuse_denied(self._encoder.key(), progress.batch)
+        async with AsyncExitStack() as place:
+            async with self._waiting():
+                await place.enter_async_context(provider.pacer.concurrency.slot())
             try:
-                async with asyncio.timeout_at(progress.until):
-                    reply = await self._send(batch)
+                items = await self._content(progress)
+            except (_OversizeError, MemoryError) as error:
+                return error
+            if not items:
+                return None
+            async with self._waiting():
+                sent = await provider.pacer.wait(progress.batch.cost, self._left(progress), self._waited)
+            if sent is None:
+                return _TooLateError(f"the rate limit leaves no room within the deadline of {self._deadline:g} s")
+            progress.sent, progress.key = sent, self._encoder.key()
+            self._refuse_denied(progress.key, progress.batch)
+            try:
+                reply = await self._send(items, progress)
             except Exception as error:  # noqa: BLE001 - whatever an SDK raises
                 return error
-        provider.admit(key)
-        await pacer.settle(batch.cost, float(reply.usage.units) or None, reply.pace)
-        self._charge(batch, reply)
-        again = None
-        try:
-            again = self._window.accept(batch, reply.rows, final=progress.broken > 0)
-        except InvalidOutputError as error:
-            if error.indices:  # explained already: the call wants the first failure raised
-                raise
-            return error
-        if again is not None:
-            self._report.retries += 1
-            await self._deliver(again, broken=1)
-        return None
+        provider.admit(progress.key)
+        self._charge(progress.batch, reply)
+        return await self._accept(progress, reply)
 
-    async def _send(self, batch: Batch) -> Reply:
+    async def _content(self, progress: _Try) -> list[Item]:
+        """The items of a batch as they are sent; those that cannot be read fail, each by itself."""
         window = self._window
-        items, _ = window.content(batch)
-        if window.intake is not None:
-            items, errors = await runtime.in_thread(decode_items, items, window.intake)
-            for error in errors.values():
-                raise error
-            bound = window.limits.bytes_per_batch
-            size = sum(payload_bytes(part.payload) for item in items for part in item.parts)
-            if bound is not None and size > bound:
-                raise _OversizeError(f"the media take {size} bytes together, and {bound} are taken at most")
+        items, _ = window.content(progress.batch)
+        if window.intake is None:
+            return items
+        read, errors = await runtime.in_thread(decode_items, items, window.intake)
+        if errors:
+            by_member = dict(zip(progress.batch.members, read, strict=True))
+            kept = window.drop(progress.batch, errors)
+            if kept is None:
+                return []
+            progress.batch, read = kept, [by_member[member] for member in kept.members]
+        bound = window.limits.bytes_per_batch
+        size = sum(payload_bytes(part.payload) for item in read for part in item.parts)
+        if bound is not None and size > bound:
+            raise _OversizeError(f"the media take {size} bytes together, and {bound} are taken at most")
+        return read
+
+    async def _send(self, items: Sequence[Item], progress: _Try) -> Reply:
+        loop = asyncio.get_running_loop()
+        started = loop.time()
+        limit = asyncio.timeout(self._left(progress))
         try:
-            with request_span(window.call.trace, len(items)) as span:
-                reply = await self._encoder.request(items, window.task)
+            async with limit:
+                return await self._request(items)
+        except TimeoutError:
+            if limit.expired():
+                raise _TooLateError(f"there was no reply within the deadline of {self._deadline:g} s") from None
+            raise
+        finally:
+            progress.seconds += loop.time() - started
+
+    async def _request(self, items: Sequence[Item]) -> Reply:
+        try:
+            with request_span(self._window.call.trace, len(items)) as span:
+                reply = await self._encoder.request(items, self._window.task)
                 span.used(reply)
         except asyncio.CancelledError:
             task = asyncio.current_task()
@@ -192,47 +263,116 @@ class HostedRun:
             raise InvalidOutputError(f"request returned {type(reply).__name__}, not Reply")
         return reply
 
-    def _charge(self, batch: Batch, reply: Reply) -> None:
-        units = reply.usage.units
-        self._report.billed_units += units
-        cost = reply.usage.cost
-        self._report.charge(self._provider.cost_of(units or batch.cost) if cost is None else cost)
+    async def _accept(self, progress: _Try, reply: Reply) -> Exception | None:
+        """Take the rows of a reply, before anything else can go wrong; why not, if they do not fit."""
+        window, batch = self._window, progress.batch
+        received: Received | InvalidOutputError
+        try:
+            received = window.receive(batch, reply.rows)
+        except InvalidOutputError as error:
+            received = error
+        else:
+            self._provider.answered = self._provider.answered or bool(received.sound.any())
+            if window.keeps:
+                await runtime.in_thread(window.store, received)  # a cache may take its time
+        await self._provider.pacer.settle(batch.cost, float(reply.usage.units) or None, reply.pace)
+        if isinstance(received, InvalidOutputError):
+            return received
+        again = window.conclude(batch, received, final=progress.broken > 0)
+        if again is not None:
+            self._report.retries += 1
+            await self._deliver(again, broken=1)
+        return None
 
-    def _judge(self, error: Exception, progress: _Try) -> Verdict:
+    def _charge(self, batch: Batch, reply: Reply) -> None:
+        usage, price = reply.usage, self._price
+        estimate = None if price is None else (usage.units or batch.cost) * price / 1e6
+        self._report.billed_units += usage.units
+        self._report.requests += max(0, usage.requests - 1)  # the last one is counted with its rows
+        self._report.charge(estimate if usage.cost is None else usage.cost)
+
+    async def _judge(self, error: Exception, progress: _Try) -> Verdict:
+        """What to do about an error; of a retry also after how many seconds."""
         if isinstance(error, _OversizeError):
             return Verdict("split")
         if isinstance(error, InvalidOutputError):
             # Output that does not fit its inputs is a fault of the provider, whatever the encoder says of its errors.
             progress.broken += 1
-            return Verdict("retry" if progress.broken < MAX_BROKEN_REPLIES else "split")
+            again = progress.broken < MAX_BROKEN_REPLIES
+            return Verdict("retry", growing_pause(progress.broken)) if again else Verdict("split")
         if isinstance(error, EmbedderError) and not isinstance(error, EncodingError | InvalidInputError):
             return Verdict("fatal")
-        return self._encoder.classify(error)
-
-    async def _pause(self, verdict: Verdict, batch: Batch, progress: _Try) -> float | None:
-        """Seconds until a request is sent again; `None` if it is not."""
+        verdict = self._classify(error)
+        if verdict.action != "retry":
+            return verdict
         if verdict.limited:
-            await self._provider.pacer.refused(batch.cost, verdict.after)
-            pause = verdict.after if verdict.after is not None else _growing_pause(1)
+            refusal = await self._provider.pacer.refused(
+                progress.batch.cost, progress.sent, verdict.after, verdict.pace
+            )
+            if refusal.too_large and len(progress.batch.atoms) > 1:
+                return replace(verdict, action="split")
+            pause = refusal.pause
         else:
             progress.attempts += 1
-            if progress.attempts >= MAX_ATTEMPTS:
-                return None
-            pause = verdict.after if verdict.after is not None else _growing_pause(progress.attempts)
-        return pause if asyncio.get_running_loop().time() + pause < progress.until else None
+            pause = growing_pause(progress.attempts) if verdict.after is None else verdict.after
+        if verdict.after is not None:
+            pause *= random.uniform(1.0, 1.0 + JITTER)  # noqa: S311 - jitter, not a secret
+        return replace(verdict, after=pause)
 
-    def _told(self, error: Exception, verdict: Verdict) -> Exception:
+    def _classify(self, error: Exception) -> Verdict:
+        """The encoder's verdict."""
+        try:
+            return self._encoder.classify(error)
+        except Exception as fault:  # noqa: BLE001 - of the plugin's; told below, where it drags no other error along
+            broken = fault
+        raise self._told_as(broken, Verdict("fatal"), "in the encoder's own judgement of an error")
+
+    def _why_no_more(self, pause: float, progress: _Try) -> str | None:
+        """Why a request is not sent once more after a pause, if it is not."""
+        if progress.attempts >= MAX_ATTEMPTS:
+            return f"given up after {MAX_ATTEMPTS} attempts"
+        if pause >= self._left(progress):
+            return f"the next attempt, in {pause:.3g} s, would lie beyond the deadline of {self._deadline:g} s"
+        return None
+
+    def _told_as(self, error: Exception, verdict: Verdict, reason: str = "") -> EmbedderError:
         """The error in a form that may be told: without what an SDK attaches to it."""
-        if isinstance(error, EmbedderError):
-            error.__cause__ = error.__context__ = None
-            return error
-        return provider_error(error, verdict, self._encoder.keys)
+        keys = self._encoder.keys
+        return (
+            redacted(error, keys) if isinstance(error, EmbedderError) else provider_error(error, verdict, keys, reason)
+        )
+
+    def _refuse_denied(self, key: str | None, batch: Batch) -> None:
+        denial = self._provider.denial(key)
+        if denial is not None:
+            self._window.abort(batch, denial)
+
+    def _left(self, progress: _Try) -> float:
+        """Seconds until the deadline of a request."""
+        return max(0.0, self._deadline - progress.seconds)
+
+    @asynccontextmanager
+    async def _waiting(self) -> AsyncIterator[None]:
+        """Around a wait, which is over when the call is.
+
+        Raises:
+            _StoppedError: then.
+        """
+        if self._stopped or self._window.cancelled:
+            raise _StoppedError
+        wait = asyncio.timeout(None)
+        try:
+            async with wait:
+                self._waits.add(wait)
+                try:
+                    yield
+                finally:
+                    self._waits.discard(wait)
+        except TimeoutError:
+            if wait.expired():
+                raise _StoppedError from None
+            raise
 
     def _waited(self, seconds: float) -> None:
         self._report.waited += seconds
         self._window.call.progress(0)  # so that the wait is seen
-
-
-def _growing_pause(attempt: int) -> float:
-    pause: float = min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** (attempt - 1))
-    return pause * random.uniform(0.5, 1.0)  # noqa: S311 - jitter, not a secret

@@ -8,15 +8,19 @@ about the rate. Knows time and numbers, no HTTP.
 from __future__ import annotations
 
 import asyncio
+import random
+from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 from llm_multi_core.embedder.encoders import Limits, Pace
 from llm_multi_core.embedder.pipeline.rate_store import MemoryStore, RateStore
 
 MINUTE = 60.0
+FIRST_PAUSE, LONGEST_PAUSE = 0.5, 20.0
+"""Seconds of the first pause where a provider does not say how long, doubled each time up to the second figure."""
 _SLOWER, _LOWEST_SHARE = 0.8, 0.05
 """After a refusal the rate falls by the first factor, never below the second share of the limit."""
 _FASTER = 0.01
@@ -24,6 +28,35 @@ _FASTER = 0.01
 _LESS_BURST = 0.5
 _LONGEST_NAP = 1.0
 """Seconds after which a wait is thought over again, since a reply may have brought news."""
+_LONGEST_STANDSTILL = 3600.0
+"""For at most so many seconds nothing is sent, whatever a provider, or a wrong clock, asks for; then one request is."""
+
+
+def growing_pause(attempt: int) -> float:
+    """Seconds before the next attempt after the `attempt`-th one, jittered by up to a half."""
+    pause: float = min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** min(attempt - 1, 16))
+    return pause * random.uniform(0.5, 1.0)  # noqa: S311 - jitter, not a secret
+
+
+class Start(NamedTuple):
+    """When a request may go: `delay` in seconds, `time` by the clock of the store."""
+
+    delay: float
+    time: float
+
+
+class Refusal(NamedTuple):
+    """What follows from a refusal.
+
+    Attributes:
+        pause: seconds until the next attempt.
+        too_large: whether the request exceeds what a minute allows.
+        news: `False` for one of several that were underway together, of which another told the same.
+    """
+
+    pause: float
+    too_large: bool
+    news: bool
 
 
 @dataclass(slots=True)
@@ -67,11 +100,12 @@ class Bucket:
         if self.limit is not None:
             self.level -= amount
 
-    def learn(self, limit: int | None, left: int | None, pinned: bool) -> None:
+    def learn(self, limit: int | None, left: int | None, pinned: bool, now: float) -> None:
         """Follow what the provider says: its limit, unless the user pinned another, and what is left of it."""
+        self.refill(now)
         if limit is not None and limit > 0 and not pinned and limit != self.limit:
-            self.level += limit - (self.limit or 0.0) if self.updated is not None else 0.0
-            self.limit = float(limit)
+            self.level = limit * self.burst if self.limit is None else self.level + limit - self.limit
+            self.limit, self.updated = float(limit), now
         if left is not None and self.limit is not None:
             self.level = min(self.level, float(left))
 
@@ -94,21 +128,60 @@ class Bucket:
 
 @dataclass(slots=True)
 class PaceState:
-    """All that processes share of a provider's pace: its two buckets, and until when nothing is sent."""
+    """All that processes share of a provider's pace.
+
+    Attributes:
+        requests, units: the two buckets.
+        resume: until when nothing is sent.
+        refusals: how often in a row requests were refused.
+        careful_since: when it last became more careful. What was sent before is no news when it is refused.
+    """
 
     requests: Bucket
     units: Bucket
     resume: float = 0.0
+    refusals: int = 0
+    careful_since: float = 0.0
 
-    def reserve(self, units: float, now: float) -> float:
-        """Take a request of `units` out of both buckets and return 0, or the seconds to wait first."""
+    def reserve(self, units: float, now: float) -> Start:
+        """Take a request of `units` out of both buckets, if it may go at once; else how long to wait first."""
         self.requests.refill(now)
         self.units.refill(now)
-        wait = max(self.resume - now, self.requests.wait(1), self.units.wait(units))
-        if wait <= 0:
+        delay = max(self.resume - now, self.requests.wait(1), self.units.wait(units))
+        if delay <= 0:
             self.requests.spend(1)
             self.units.spend(units)
-        return max(0.0, wait)
+        return Start(max(0.0, delay), now)
+
+    def learn(self, pace: Pace | None, pinned: frozenset[str], now: float) -> None:
+        """Follow what the provider says of its limits, but for those that the user `pinned`."""
+        if pace is None:
+            return
+        self.requests.learn(pace.requests_per_minute, pace.requests_left, "requests_per_minute" in pinned, now)
+        self.units.learn(pace.units_per_minute, pace.units_left, "units_per_minute" in pinned, now)
+
+    def accepted(self, reserved: float, used: float | None) -> None:
+        """After a reply: give back what was reserved and not used, and become a little faster."""
+        if used is not None:
+            self.units.spend(used - reserved)
+        self.refusals = 0
+        self.requests.accepted()
+        self.units.accepted()
+
+    def refused(self, units: float, sent: float, after: float | None, now: float) -> float:
+        """After a refusal of a request of `units` that was `sent` at a time: the seconds until the next one.
+
+        `after` is what the provider asks for. Several requests that were underway together and are all
+        refused count as one refusal.
+        """
+        if sent >= self.careful_since:
+            self.refusals += 1
+            self.careful_since = now
+            self.requests.refused(1, after is not None)
+            self.units.refused(units, after is not None)
+        pause = after if after is not None else growing_pause(self.refusals)
+        self.resume = max(self.resume, now + min(pause, _LONGEST_STANDSTILL))
+        return pause
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data, for a store."""
@@ -117,7 +190,7 @@ class PaceState:
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Self:
         """From `to_dict`'s data."""
-        return cls(Bucket(**data["requests"]), Bucket(**data["units"]), data["resume"])
+        return cls(**{**data, "requests": Bucket(**data["requests"]), "units": Bucket(**data["units"])})
 
 
 class Concurrency:
@@ -126,20 +199,21 @@ class Concurrency:
     def __init__(self, most: int) -> None:
         self._most = self._allowed = float(max(1, most))
         self._running = 0
-        self._changed = asyncio.Condition()
+        self._waiting: deque[asyncio.Future[None]] = deque()
 
     @asynccontextmanager
     async def slot(self) -> AsyncIterator[None]:
-        """One of the places."""
-        async with self._changed:
-            await self._changed.wait_for(lambda: self._running < int(self._allowed))
-            self._running += 1
+        """One of the places, in the order of asking."""
+        place = asyncio.get_running_loop().create_future()
+        self._waiting.append(place)
+        self._admit()
         try:
+            await place
             yield
         finally:
-            self._running -= 1
-            async with self._changed:
-                self._changed.notify()
+            if not place.cancelled():  # a place may be given at the very moment at which its owner is cancelled
+                self._running -= 1
+            self._admit()
 
     def refused(self) -> None:
         """Allow half as many."""
@@ -148,6 +222,14 @@ class Concurrency:
     def accepted(self) -> None:
         """Allow one more after as many accepted requests as run at a time."""
         self._allowed = min(self._most, self._allowed + 1 / self._allowed)
+        self._admit()
+
+    def _admit(self) -> None:
+        while self._waiting and self._running < int(self._allowed):
+            place = self._waiting.popleft()
+            if not place.cancelled():
+                self._running += 1
+                place.set_result(None)
 
 
 class Pacer:
@@ -166,56 +248,59 @@ class Pacer:
         self._turn = asyncio.Lock()
         self.concurrency = Concurrency(limits.concurrency)
 
-    async def wait(self, units: float, until: float, told: Callable[[float], None]) -> bool:
+    async def wait(self, units: float, patience: float, told: Callable[[float], None]) -> float | None:
         """Wait for a request of `units` to be allowed, in the order of asking.
 
         Args:
             units: its size.
-            until: the loop's time at which waiting is given up.
+            patience: seconds that it may wait once it is the first in line.
             told: called with the seconds of each nap.
 
         Returns:
-            whether it may go.
+            the time by the store's clock at which it may go, which is now; `None` if it would have to
+            wait too long.
         """
         loop = asyncio.get_running_loop()
         async with self._turn:
+            latest = loop.time() + patience
             while True:
-                delay = await self._store.change(self._fresh, lambda state, now: state.reserve(units, now))
-                if delay <= 0:
-                    return True
-                if loop.time() + delay > until:
-                    return False
-                nap = min(delay, _LONGEST_NAP)
+                start = await self._store.change(self._fresh, lambda state, now: state.reserve(units, now))
+                if start.delay <= 0:
+                    return start.time
+                if loop.time() + start.delay > latest:
+                    return None
+                nap = min(start.delay, _LONGEST_NAP)
                 told(nap)
                 await asyncio.sleep(nap)
 
     async def settle(self, reserved: float, used: float | None, pace: Pace | None) -> None:
         """After a reply: give back what was reserved and not used, and follow the provider's own state."""
 
-        def change(state: PaceState, now: float) -> float:
-            if used is not None:
-                state.units.spend(used - reserved)
-            if pace is not None:
-                state.requests.learn(
-                    pace.requests_per_minute, pace.requests_left, "requests_per_minute" in self._pinned
-                )
-                state.units.learn(pace.units_per_minute, pace.units_left, "units_per_minute" in self._pinned)
-            state.requests.accepted()
-            state.units.accepted()
-            return 0.0
+        def change(state: PaceState, now: float) -> None:
+            state.accepted(reserved, used)
+            state.learn(pace, self._pinned, now)
 
         self.concurrency.accepted()
         await self._store.change(self._fresh, change)
 
-    async def refused(self, units: float, after: float | None) -> None:
-        """After a refusal for its rate: wait as long as asked, and go on more carefully."""
+    async def refused(self, units: float, sent: float, after: float | None, pace: Pace | None = None) -> Refusal:
+        """After a refusal for its rate: what to wait, which all other requests wait as well.
 
-        def change(state: PaceState, now: float) -> float:
-            state.requests.refused(1, after is not None)
-            state.units.refused(units, after is not None)
-            state.resume = max(state.resume, now + (after or 0.0))
-            return 0.0
+        Args:
+            units: the size of the request.
+            sent: what `wait` returned for it.
+            after: seconds that the provider asks to wait, if it does.
+            pace: what the refusal says of the limits.
+        """
 
-        if after is None:
+        def change(state: PaceState, now: float) -> Refusal:
+            news = sent >= state.careful_since
+            state.learn(pace, self._pinned, now)
+            pause = state.refused(units, sent, after, now)
+            limit = state.units.limit
+            return Refusal(pause, limit is not None and units > limit, news)
+
+        refusal = await self._store.change(self._fresh, change)
+        if refusal.news and after is None:
             self.concurrency.refused()
-        await self._store.change(self._fresh, change)
+        return refusal

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import OrderedDict
 from collections.abc import Hashable
 from hashlib import sha256
 
-from llm_multi_core.embedder.encoders import Limits
 from llm_multi_core.embedder.errors import AccessDeniedError, ProviderError
 from llm_multi_core.embedder.pipeline.pacing import Pacer
 from llm_multi_core.embedder.pipeline.pool import EncoderHandle
@@ -20,6 +20,10 @@ from llm_multi_core.embedder.pipeline.runtime import runtime
 
 DENIED_SECONDS = 60.0
 """For so long no request is sent with a key that was refused; then one is, to see."""
+MOST_PROVIDERS = 256
+"""Accounts that are remembered. A server that gets a key with each request would else remember ever more."""
+_OWN_OPTIONS = frozenset({"timeout", "deadline", "limits", "price"})
+"""Options by which embedders of one account may differ."""
 
 
 class Provider:
@@ -27,14 +31,20 @@ class Provider:
 
     Args:
         pacer: holds requests back.
-        price: US dollars per million units, if known.
+
+    Attributes:
+        answered: whether any request has ever given a sound vector.
     """
 
-    def __init__(self, pacer: Pacer, price: float | None) -> None:
+    def __init__(self, pacer: Pacer) -> None:
         self.pacer = pacer
-        self.price = price
-        self.answered = False  # whether any request has ever succeeded
+        self.answered = False
         self._denied: dict[bytes, tuple[float, ProviderError]] = {}
+
+    @property
+    def denies(self) -> bool:
+        """Whether it has refused a key lately."""
+        return bool(self._denied)
 
     def deny(self, key: str | None, error: ProviderError) -> None:
         """Remember that a key was refused."""
@@ -43,7 +53,10 @@ class Provider:
     def denial(self, key: str | None) -> ProviderError | None:
         """Why no request is sent with a key, if so."""
         until, error = self._denied.get(_digest(key), (0.0, None))
-        if error is None or time.monotonic() >= until:
+        if error is None:
+            return None
+        if time.monotonic() >= until:
+            self.admit(key)
             return None
         return AccessDeniedError(
             f"not tried, since the key was refused a moment ago: {error}",
@@ -52,21 +65,16 @@ class Provider:
         )
 
     def admit(self, key: str | None) -> None:
-        """Remember that a key works."""
-        self.answered = True
+        """Forget that a key was refused."""
         self._denied.pop(_digest(key), None)
-
-    def cost_of(self, units: int) -> float | None:
-        """US dollars for units, if the price is known."""
-        return None if self.price is None else units * self.price / 1e6
 
 
 class Providers:
-    """The providers of this process, by what tells accounts apart."""
+    """The providers of this process, by what tells accounts apart; those used last."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._known: dict[Hashable, Provider] = {}
+        self._known: OrderedDict[Hashable, Provider] = OrderedDict()
         runtime.on_fork(self._after_fork)
 
     def of(self, handle: EncoderHandle) -> Provider:
@@ -75,17 +83,13 @@ class Providers:
         Raises:
             InvalidOptionError: if the file of its `rate_store` cannot be used.
         """
-        config, limits = handle.config, handle.describe().limits
-        options = config.options
-        base_url, store = options.get("base_url"), options.get("rate_store")
-        pace = (limits.requests_per_minute, limits.units_per_minute, limits.concurrency)
-        price = price_of(handle)
-        # A framework may count, and charge for, one model's modalities differently.
-        counted = (pace, limits.unit, price)
-        key = (handle.offer.qualified_name, config.model, base_url, config.secret, store, counted)
+        key = (*_account(handle), handle.config.secret)
         with self._lock:
             if key not in self._known:
-                self._known[key] = Provider(_pacer(handle, limits), price)
+                self._known[key] = Provider(_pacer(handle))
+                while len(self._known) > MOST_PROVIDERS:
+                    self._known.popitem(last=False)
+            self._known.move_to_end(key)
             return self._known[key]
 
     def _after_fork(self) -> None:
@@ -93,23 +97,18 @@ class Providers:
         self._known.clear()
 
 
-def price_of(handle: EncoderHandle) -> float | None:
-    """US dollars per million units of an encoder's model: the user's figure, else the catalogue's."""
-    config = handle.config
-    own = config.options.get("price")
-    if own is not None:
-        return float(own)
-    return next((model.price for model in handle.offer.spec.models if model.name == config.model), None)
+def _account(handle: EncoderHandle) -> tuple[Hashable, ...]:
+    """What tells accounts apart, but for the key: the address and its like, the model, the limits."""
+    config, limits = handle.config, handle.describe().limits
+    pace = (limits.requests_per_minute, limits.units_per_minute, limits.concurrency)
+    options = tuple((name, repr(value)) for name, value in sorted(config.options.items()) if name not in _OWN_OPTIONS)
+    return handle.offer.qualified_name, config.model, options, pace
 
 
-def _pacer(handle: EncoderHandle, limits: Limits) -> Pacer:
-    options = handle.config.options
+def _pacer(handle: EncoderHandle) -> Pacer:
+    options, limits = handle.config.options, handle.describe().limits
     path = options.get("rate_store")
-    store = None
-    if path is not None:
-        pace = (limits.requests_per_minute, limits.units_per_minute, limits.unit)
-        account = f"{handle.offer.qualified_name}\n{handle.config.model}\n{options.get('base_url')}\n{pace}"
-        store = FileStore(path, account)
+    store = None if path is None else FileStore(path, sha256(repr(_account(handle)).encode()).hexdigest())
     return Pacer(limits, frozenset(options.get("limits") or ()), store)
 
 

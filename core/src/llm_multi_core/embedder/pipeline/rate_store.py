@@ -8,15 +8,14 @@ import time
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from llm_multi_core.embedder.errors import InvalidOptionError
 
 if TYPE_CHECKING:
     from llm_multi_core.embedder.pipeline.pacing import PaceState
 
-Change = Callable[["PaceState", float], float]
-"""Changes a state at a time, given in seconds, and returns seconds to wait."""
+T = TypeVar("T")
 
 _LOCK_SECONDS = 10.0
 
@@ -24,8 +23,16 @@ _LOCK_SECONDS = 10.0
 class RateStore(Protocol):
     """Keeps one state."""
 
-    async def change(self, fresh: PaceState, change: Change) -> float:
-        """Apply a change to the state, or to `fresh` where there is none yet, alone; what it returns."""
+    async def change(self, fresh: PaceState, change: Callable[[PaceState, float], T]) -> T:
+        """Apply a change to the state, or to `fresh` where there is none yet; nothing comes between.
+
+        Args:
+            fresh: the state to begin with.
+            change: changes the state in place; is told the time in seconds by the store's clock.
+
+        Returns:
+            what `change` returns.
+        """
 
 
 class MemoryStore:
@@ -34,7 +41,7 @@ class MemoryStore:
     def __init__(self) -> None:
         self._state: PaceState | None = None
 
-    async def change(self, fresh: PaceState, change: Change) -> float:
+    async def change(self, fresh: PaceState, change: Callable[[PaceState, float], T]) -> T:
         """Apply a change."""
         if self._state is None:
             self._state = fresh
@@ -49,7 +56,7 @@ class FileStore:
         name: of the account and model in it.
 
     Raises:
-        InvalidOptionError: if it cannot be opened, or is another kind of file.
+        InvalidOptionError: if it cannot be opened, or is another kind of file; also while it is used.
     """
 
     def __init__(self, path: str, name: str) -> None:
@@ -58,27 +65,39 @@ class FileStore:
             with closing(self._connect()) as connection, connection:
                 connection.execute("CREATE TABLE IF NOT EXISTS pace (name TEXT PRIMARY KEY, state TEXT NOT NULL)")
         except (sqlite3.Error, OSError) as error:
-            raise InvalidOptionError(
-                f"rate_store={path!r} cannot be used as a store of rate limits ({error})"
-            ) from None
+            raise self._unusable(error) from None
 
-    async def change(self, fresh: PaceState, change: Change) -> float:
+    async def change(self, fresh: PaceState, change: Callable[[PaceState, float], T]) -> T:
         """Apply a change in one transaction, in a thread, since another process may hold the file."""
         from llm_multi_core.embedder.pipeline.runtime import runtime
 
         return await runtime.in_thread(self._change, fresh, change)
 
-    def _change(self, fresh: PaceState, change: Change) -> float:
-        with closing(self._connect()) as connection, connection:
-            connection.execute("BEGIN IMMEDIATE")
-            row = connection.execute("SELECT state FROM pace WHERE name = ?", (self._name,)).fetchone()
-            kind = type(fresh)
-            # The clock of the wall is the one that processes share.
-            state = kind.from_dict(json.loads(row[0]) if row else fresh.to_dict())
-            result = change(state, time.time())
-            text = json.dumps(state.to_dict())
-            connection.execute("INSERT OR REPLACE INTO pace (name, state) VALUES (?, ?)", (self._name, text))
-            return result
+    def _change(self, fresh: PaceState, change: Callable[[PaceState, float], T]) -> T:
+        try:
+            with closing(self._connect()) as connection, connection:
+                connection.execute("BEGIN IMMEDIATE")
+                row = connection.execute("SELECT state FROM pace WHERE name = ?", (self._name,)).fetchone()
+                state = self._state_of(row[0] if row else None, fresh)
+                result = change(state, time.time())  # the clock of the wall is the one that processes share
+                text = json.dumps(state.to_dict())
+                connection.execute("INSERT OR REPLACE INTO pace (name, state) VALUES (?, ?)", (self._name, text))
+                return result
+        except (sqlite3.Error, OSError) as error:
+            raise self._unusable(error) from None
+
+    @staticmethod
+    def _state_of(text: str | None, fresh: PaceState) -> PaceState:
+        """The state that was kept, else a copy of `fresh`; also where another version kept something else."""
+        if text is not None:
+            try:
+                return type(fresh).from_dict(json.loads(text))
+            except (TypeError, ValueError, KeyError):
+                return type(fresh).from_dict(fresh.to_dict())
+        return type(fresh).from_dict(fresh.to_dict())
 
     def _connect(self) -> sqlite3.Connection:
         return sqlite3.connect(self._path, timeout=_LOCK_SECONDS, isolation_level=None)
+
+    def _unusable(self, error: Exception) -> InvalidOptionError:
+        return InvalidOptionError(f"rate_store={str(self._path)!r} cannot be used as a store of rate limits ({error})")

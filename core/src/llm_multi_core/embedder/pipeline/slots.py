@@ -47,6 +47,7 @@ class Slots:
         self._start = start
         self.entries, self._slots = _deduplicate(items)
         self.failed: set[int] = set()
+        self._cut: dict[int, list[Truncation]] = {}  # by entry
         self._counts = np.bincount(self._slots[self._slots >= 0], minlength=len(self.entries))
         call.report.items += len(items)
         call.report.duplicates += int(self._counts.sum()) - len(self.entries)
@@ -72,8 +73,14 @@ class Slots:
             self._call.fail(index, explained.at(index) if isinstance(explained, InvalidInputError) else explained)
 
     def note_truncation(self, entry: int, units: int | None, kept: int) -> None:
-        """Note that an entry was cut to `kept` of its `units`."""
-        self._call.report.truncations.extend(Truncation(index, units, kept) for index in self._indices(entry))
+        """Note that an entry was cut to `kept` of its `units`; of one that is cut again only the last note counts."""
+        notes, before = self._call.report.truncations, self._cut.get(entry, [])
+        for note in before:
+            units = note.units
+            if note in notes:  # a stream forgets them
+                notes.remove(note)
+        self._cut[entry] = [Truncation(index, units, kept) for index in self._indices(entry)]
+        notes.extend(self._cut[entry])
 
     def explain(self, error: BaseException, entries: Iterable[int]) -> EmbedderError:
         """The error in the library's terms, with the inputs that it concerns."""
@@ -103,7 +110,7 @@ class Slots:
         return by_entry.take(places[self._slots])
 
     def _indices(self, entry: int) -> list[int]:
-        return [self._start + int(slot) for slot in np.flatnonzero(self._slots == entry)]
+        return [self._call.position(self._start + int(slot)) for slot in np.flatnonzero(self._slots == entry)]
 
 
 def _deduplicate(items: Sequence[Item | None]) -> tuple[list[Item], npt.NDArray[np.int64]]:

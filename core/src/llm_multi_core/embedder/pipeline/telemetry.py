@@ -7,7 +7,7 @@ Names follow the semantic conventions for generative AI
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -20,6 +20,7 @@ from llm_multi_core.embedder.spaces import Space
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context
+    from opentelemetry.metrics import Histogram
     from opentelemetry.trace import Span
 
 _SCOPE = "llm_multi_core.embedder"
@@ -54,40 +55,43 @@ class RequestSpan:
 
 @contextmanager
 def call_span(framework: str, model: str, space: Space, unit: str, report: Report) -> Iterator[CallTrace | None]:
-    """A span over a call, with its duration and, where a unit is a token, its usage as metrics."""
+    """A span over a call, with its duration and, where a unit is a token, its usage as metrics.
+
+    It is not made the current one: the block may be that of a generator, between whose steps other code
+    runs, and which may end in another context.
+    """
     if not _installed():
         yield None
         return
-    from opentelemetry import context, trace
+    from opentelemetry import trace
 
     attributes = {
         "gen_ai.operation.name": "embeddings",
         "gen_ai.provider.name": framework,
         "gen_ai.request.model": model,
     }
-    tracer = trace.get_tracer(_SCOPE)
+    span = trace.get_tracer(_SCOPE).start_span(
+        f"embeddings {model}", attributes={**attributes, "gen_ai.embeddings.dimension.count": space.dimension}
+    )
     started = time.perf_counter()
     error: BaseException | None = None
-    with tracer.start_as_current_span(
-        f"embeddings {model}",
-        attributes={**attributes, "gen_ai.embeddings.dimension.count": space.dimension},
-        record_exception=False,  # a message may quote an input
-        set_status_on_exception=False,
-    ) as span:
-        try:
-            yield CallTrace(attributes, context.get_current())
-        except BaseException as raised:
-            error = raised
-            raise
-        finally:
-            tokens = (report.billed_units or report.units) if unit == "token" else 0
-            _describe(span, report, tokens, error)
-            _record(attributes, tokens, error, time.perf_counter() - started)
+    try:
+        yield CallTrace(attributes, trace.set_span_in_context(span))
+    except GeneratorExit:  # a stream of which no more is wanted
+        raise
+    except BaseException as raised:
+        error = raised
+        raise
+    finally:
+        tokens = (report.billed_units or report.units) if unit == "token" else 0
+        _describe(span, report, tokens, error)
+        _record(attributes, tokens, error, time.perf_counter() - started)
+        span.end()
 
 
 @contextmanager
 def request_span(call: CallTrace | None, items: int) -> Iterator[RequestSpan]:
-    """A span over one request to a provider."""
+    """A span over one request to a provider, the current one in the block."""
     if call is None:
         yield RequestSpan()
         return
@@ -100,7 +104,9 @@ def request_span(call: CallTrace | None, items: int) -> Iterator[RequestSpan]:
         attributes={**call.attributes, "llm_multi_core.items": items},
     )
     try:
-        yield RequestSpan(span)
+        # A message may quote an input or a key, so that no exception is recorded.
+        with trace.use_span(span, record_exception=False, set_status_on_exception=False):
+            yield RequestSpan(span)
     except BaseException as error:
         _mark_failed(span, error)
         raise
@@ -133,17 +139,21 @@ def _mark_failed(span: Span, error: BaseException) -> None:
 
 
 def _record(attributes: dict[str, Any], tokens: int, error: BaseException | None, seconds: float) -> None:
+    failed = {"error.type": type(error).__qualname__} if error is not None else {}
+    _histogram("gen_ai.client.operation.duration", "s", _DURATIONS).record(seconds, {**attributes, **failed})
+    if tokens:
+        usage = _histogram("gen_ai.client.token.usage", "{token}", _TOKENS)
+        usage.record(tokens, {**attributes, "gen_ai.token.type": "input"})
+
+
+def _histogram(name: str, unit: str, boundaries: Sequence[float]) -> Histogram:
     from opentelemetry import metrics
 
     meter = metrics.get_meter(_SCOPE)
-    failed = {"error.type": type(error).__qualname__} if error is not None else {}
-    meter.create_histogram(
-        "gen_ai.client.operation.duration", "s", explicit_bucket_boundaries_advisory=_DURATIONS
-    ).record(seconds, {**attributes, **failed})
-    if tokens:
-        meter.create_histogram(
-            "gen_ai.client.token.usage", "{token}", explicit_bucket_boundaries_advisory=_TOKENS
-        ).record(tokens, {**attributes, "gen_ai.token.type": "input"})
+    try:
+        return meter.create_histogram(name, unit, explicit_bucket_boundaries_advisory=boundaries)
+    except TypeError:  # an opentelemetry-api older than 1.30
+        return meter.create_histogram(name, unit)
 
 
 @cache

@@ -7,7 +7,7 @@ or errors. That keeps local and hosted runs, synchronous and asynchronous ones, 
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
-from typing import Literal, NoReturn
+from typing import Literal, NamedTuple, NoReturn
 
 import numpy as np
 import numpy.typing as npt
@@ -33,6 +33,14 @@ _SHORTEST = 8
 """An item of so few units is not shortened: the provider has other reasons."""
 
 
+class Received(NamedTuple):
+    """Rows that have come for members of a batch, and which of them are sound: `(n,)`."""
+
+    members: list[int]
+    rows: Rows
+    sound: npt.NDArray[np.bool_]
+
+
 class Window:
     """Some consecutive inputs of a call.
 
@@ -55,6 +63,7 @@ class Window:
         self._cached: dict[int, Rows] = {}  # by entry
         self._treatment: dict[int, Treatment] = {}  # of over-long entries
         self._pieces = Pieces()
+        self._shortened_by = 0
         self.batches: list[Batch] = []
         self._refuse_empty()
         pending = self._look_up()
@@ -92,18 +101,22 @@ class Window:
         """The items of a batch, and what `measure` kept for them."""
         return self._pieces.content(batch.members)
 
-    def accept(self, batch: Batch, output: Rows | npt.ArrayLike, *, final: bool = True) -> Batch | None:
+    def accept(self, batch: Batch, output: Rows | npt.ArrayLike) -> None:
         """Take the rows of a batch.
 
-        Args:
-            batch: the batch.
-            output: its rows.
-            final: whether a row that is not sound is a failure. Otherwise its part of the batch is
-                given back, to be tried again.
+        Raises:
+            InvalidOutputError: if they cannot belong to it; or, then with `indices`, if one is not
+                sound and `on_error="raise"`.
+        """
+        received = self.receive(batch, output)
+        self.store(received)
+        self.conclude(batch, received)
+
+    def receive(self, batch: Batch, output: Rows | npt.ArrayLike) -> Received:
+        """The first step of accepting rows: check and keep them.
 
         Raises:
-            InvalidOutputError: if they cannot belong to it, or, with `on_error="raise"`, if one is
-                not finite.
+            InvalidOutputError: if they cannot belong to the batch.
         """
         members = batch.members
         rows = Rows.of(output)
@@ -111,15 +124,47 @@ class Window:
         sound = rows.check(len(members), space.dimension, space.output) & rows.nonzero()
         self._pieces.keep(members, rows, sound)
         self.call.report.requests += 1
-        self._store(members, rows, sound)
+        return Received(members, rows, sound)
+
+    @property
+    def keeps(self) -> bool:
+        """Whether `store` does anything."""
+        return self.call.cache is not None
+
+    def store(self, received: Received) -> None:
+        """The second step: put what was just paid for into the cache, at once, so that it survives a later failure."""
+        if self.call.cache is None or self._keys is None:
+            return
+        kept = {}
+        for position in map(int, np.flatnonzero(received.sound)):
+            entry = self._pieces.owner[received.members[position]]
+            treatment = self._treatment.get(entry)
+            if treatment != "mean" and self._slots.entries[entry].group is None:
+                key = self._keys.key(self._slots.entries[entry], treatment or "whole")
+                kept[key] = received.rows.take([position])
+        if kept:
+            self.call.cache.set_many(kept)
+
+    def conclude(self, batch: Batch, received: Received, *, final: bool = True) -> Batch | None:
+        """The last step: count the inputs as done.
+
+        Args:
+            batch: the batch.
+            received: its rows.
+            final: whether a row that is not sound is a failure. Otherwise its part of the batch is
+                given back, to be tried again.
+
+        Raises:
+            InvalidOutputError: with `on_error="raise"`, if one is not sound.
+        """
+        members, rows, sound = received
         unsound = {members[int(position)] for position in np.flatnonzero(~sound)}
         again = None if final else batch.only(lambda atom: any(member in unsound for member in atom))
         if again is None:
-            for position, member in enumerate(members):
-                if member in unsound:
-                    finite = bool(rows.take([position]).check(1, space.dimension, space.output)[0])
-                    fault = "a zero vector, which has no direction" if finite else "a vector that is not finite"
-                    self._fail(member, InvalidOutputError(f"{self.handle.name} returned {fault}"))
+            for position in map(int, np.flatnonzero(~sound)):
+                finite = bool(np.isfinite(rows.take([position]).values).all())
+                fault = "a zero vector, which has no direction" if finite else "a vector that is not finite"
+                self._fail(members[position], InvalidOutputError(f"{self.handle.name} returned {fault}"))
         waiting = set(again.members) if again is not None else set()
         self._slots.advance(self._pieces.owner[member] for member in members if member not in waiting)
         return again
@@ -170,10 +215,12 @@ class Window:
             self.give_up(batch, error)
             return []
         bound = min(int(weight * _SHORTER), self.limits.units_per_item or weight)
-        added = self._treat_long(self.encoder, [member], bound)
+        limit = f"{self.limits.units_per_item or 'fewer'} {self.limits.unit}s"
+        why = f"{self.handle.name} finds it longer than the {limit} that it takes"
+        added = self._cut_long(self.encoder, [member], bound, why)
         weights = [self._pieces.weight[piece] for piece in added]
-        self.call.report.units += sum(weights) - weight
-        return [Batch(tuple((piece,) for piece in added), sum(weights))] if added else []
+        self._shortened_by += weight - sum(weights)
+        return [Batch(((piece,),), count) for piece, count in zip(added, weights, strict=True)]
 
     def close(self) -> Rows:
         """The rows of the window's inputs in their order, blank where one failed.
@@ -182,6 +229,8 @@ class Window:
             InvalidOutputError: with `on_error="raise"`, if an input has no finite, non-zero vector.
         """
         space = self._description.space
+        self.call.report.units -= self._shortened_by  # here, since `shorten` is called in another thread
+        self._shortened_by = 0
         by_entry = self._join_pieces(self._pieces.done(space.dimension, space.output))
         if self._cached:
             places = np.arange(len(by_entry))
@@ -284,26 +333,36 @@ class Window:
         right, of_right = self._measure(encoder, entries[middle:])
         return left + right, join_measures([of_left, of_right])
 
-    def _treat_long(self, encoder: Encoder, long: list[int], bound: int) -> list[int]:
-        """Apply the truncation policy to the pieces `long`; the pieces that came in their place."""
-        policy, name = self.call.truncation, self.handle.name
+    def _treat_long(self, encoder: Encoder, long: list[int], bound: int) -> None:
+        """Apply the truncation policy to the pieces `long`; an encoder that cuts is left to cut."""
+        if self.limits.truncates and self.call.truncation in ("warn", "truncate"):
+            for member in long:
+                entry = self._pieces.owner[member]
+                self._slots.note_truncation(entry, self._pieces.weight[member], bound)
+                self._treatment[entry] = "truncated"
+        else:
+            self._cut_long(encoder, long, bound)
+
+    def _cut_long(self, encoder: Encoder, long: list[int], bound: int, why: str | None = None) -> list[int]:
+        """Apply the truncation policy to the pieces `long`; the pieces that came in their place.
+
+        `why` says, for an error, how it is known that they are too long; by default by their sizes.
+        """
+        policy, name, limits = self.call.truncation, self.handle.name, self.limits
         replaced: dict[int, tuple[list[Item], Measure]] = {}
         for member in long:
             entry, count = self._pieces.owner[member], self._pieces.weight[member]
             try:
                 if policy == "error":
-                    raise TruncationError(
-                        f"it has {count} {self.limits.unit}s and {name} takes {self.limits.units_per_item}; shorten "
-                        "it, or choose truncation='warn', 'truncate' or 'mean'"
-                    )
-                if policy == "mean" or not self.limits.truncates:
-                    most = None if policy == "mean" else 1
-                    replaced[member] = split_item(encoder, name, self._pieces.items[member], bound, self.task, most)
+                    reason = why or f"it has {count} {limits.unit}s and {name} takes {limits.units_per_item}"
+                    raise TruncationError(f"{reason}; shorten it, or choose truncation='warn', 'truncate' or 'mean'")
+                most = None if policy == "mean" else 1
+                replaced[member] = split_item(encoder, name, self._pieces.items[member], bound, self.task, most)
             except Exception as error:  # noqa: BLE001 - of the encoder's `split`, in any way it likes
                 replaced[member] = [], NOTHING
                 self._refuse(entry, error)
                 continue
-            if policy != "mean" and self._treatment.get(entry) != "truncated":
+            if policy != "mean":
                 self._slots.note_truncation(entry, count, bound)
             self._treatment[entry] = "mean" if policy == "mean" else "truncated"
         return self._pieces.replace(replaced)
@@ -318,9 +377,11 @@ class Window:
         if not averaged:
             return done.take(places)
         means = self._pieces.means(done, averaged)
-        if self._keys is not None and self.call.cache is not None and not self.cancelled:
-            keys = [self._keys.key(entries[entry], "mean") for entry in averaged]
-            self.call.cache.set_many({key: means.take([place]) for place, key in enumerate(keys)})
+        if self._keys is not None and self.call.cache is not None:
+            # Of a call that was ended, pieces may be missing.
+            sound = np.flatnonzero(np.isfinite(means.values).all(axis=1) & means.nonzero())
+            keys = {int(place): self._keys.key(entries[averaged[place]], "mean") for place in sound}
+            self.call.cache.set_many({key: means.take([place]) for place, key in keys.items()})
         places[averaged] = len(done) + np.arange(len(averaged))
         return Rows.concat([done, means]).take(places)
 
@@ -335,18 +396,6 @@ class Window:
             self._slots.fail(entry, InvalidOutputError(f"{self.handle.name} gave {fault}"))
 
     # Steps of both.
-
-    def _store(self, members: list[int], rows: Rows, sound: npt.NDArray[np.bool_]) -> None:
-        """Keep what was just paid for, at once, so that it survives a later failure."""
-        if self.call.cache is None or self._keys is None:
-            return
-        kept = {}
-        for position, member in enumerate(members):
-            entry = self._pieces.owner[member]
-            treatment = self._treatment.get(entry)
-            if sound[position] and treatment != "mean" and self._slots.entries[entry].group is None:
-                kept[self._keys.key(self._slots.entries[entry], treatment or "whole")] = rows.take([position])
-        self.call.cache.set_many(kept)
 
     def _fail(self, member: int, error: Exception) -> None:
         self._slots.fail(self._pieces.owner[member], error)
