@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import sys
+import threading
 from types import ModuleType, SimpleNamespace
 
 import numpy as np
 import pytest
 
-from llm_multi_core.embedder import AccessDeniedError, InvalidOptionError, MissingCredentialsError
+from llm_multi_core.embedder import AccessDeniedError, InvalidOptionError, MissingCredentialsError, create_text_embedder
 from llm_multi_core.embedder.testing.hosted import Faults
 from llm_multi_core.embedder.testing.media import draw_picture, synthesise
 
@@ -85,8 +86,8 @@ def test_an_entra_token_may_be_passed_and_rotates(make_azure, azure):
 
 @pytest.fixture
 def azure_identity(monkeypatch):
-    """A library `azure.identity` whose chain finds a token, and what became of its credentials."""
-    closed = []
+    """A library `azure.identity` whose chain finds a token; the event is set when a credential is closed."""
+    closed = threading.Event()
 
     class DefaultAzureCredential:
         async def get_token(self, scope):
@@ -94,7 +95,7 @@ def azure_identity(monkeypatch):
             return SimpleNamespace(token=TOKEN)
 
         async def close(self):
-            closed.append(self)
+            closed.set()
 
     names = ("azure", "azure.identity", "azure.identity.aio")
     modules = {name: ModuleType(name) for name in names}
@@ -117,6 +118,24 @@ def test_a_token_of_the_chain_is_shown_nowhere(make_azure, azure, azure_identity
         make_azure(api_key=None).embed("a")
     assert TOKEN not in f"{caught.value!r} {caught.value.__cause__!r}"
     assert "401" in str(caught.value)
+
+
+def test_a_chain_that_gives_no_token_ends_the_call(make_azure, azure, azure_identity, monkeypatch):
+    async def fail(self, scope):
+        raise RuntimeError("no managed identity here")
+
+    credential = sys.modules["azure.identity.aio"].DefaultAzureCredential
+    monkeypatch.setattr(credential, "get_token", fail)
+    with pytest.raises(MissingCredentialsError, match="no managed identity here"):
+        make_azure(api_key=None).embed_batch(["a", "b"])
+    assert azure.requests == []
+
+
+def test_the_chains_credential_is_closed(azure, azure_identity):
+    settings = {"azure_endpoint": azure.base_url, "api_version": "1"}
+    with create_text_embedder("azure-openai", **settings) as embedder:
+        embedder.embed("a")
+    assert azure_identity.wait(timeout=60)  # it is closed on the I/O loop, in its own time
 
 
 def test_neither_key_nor_chain(make_azure, azure, monkeypatch):

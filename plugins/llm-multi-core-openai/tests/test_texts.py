@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -128,6 +129,15 @@ class TestOtherServers:
         vector = make("bge-small", encoding_format="float", **told).embed("a")
         np.testing.assert_allclose(vector, expected(["a"], "bge-small", 384)[0], atol=1e-6)
         assert "dimensions" not in json.loads(server.requests[0].body)
+
+    def test_servers_that_ignore_the_encoding_are_understood(self, open_embedder, expected):
+        class Plain(OpenAIWire):
+            def write(self, call, vectors, order):
+                return super().write(replace(call, extra={"encoding": "float"}), vectors, order)
+
+        with HostedServer(Plain()) as server:
+            vectors = open_embedder("openai", base_url=server.base_url, api_key="k").embed_batch(["a", "b"])
+        np.testing.assert_allclose(vectors, expected(["a", "b"]), atol=1e-6)
 
     def test_fewer_than_native_are_asked_for(self, make, server, expected):
         vector = make("qwen", encoding_format="float", native_dimension=1024, dimensions=128).embed("a")

@@ -14,6 +14,7 @@ from llm_multi_core.embedder import (
     HostedEncoder,
     InvalidOptionError,
     Limits,
+    MissingCredentialsError,
     Modality,
     Pace,
     Role,
@@ -21,11 +22,13 @@ from llm_multi_core.embedder import (
     UnsupportedDimensionsError,
     Verdict,
 )
-from llm_multi_core.embedder.hosted import read_pace
+from llm_multi_core.embedder.hosted import Vectors, read_pace, read_vectors
 from llm_multi_core_openai import servers
 from llm_multi_core_openai.catalogue import EMBEDDING_MODELS, OTHER_TEXT_LIMITS, TEXT_LIMITS
 from llm_multi_core_openai.failures import verdict_of
-from llm_multi_core_openai.replies import Vectors, read_vectors
+
+NO_KEY = "none"
+"""What is sent as the key to a server that needs none, since the SDK sends nothing without one."""
 
 
 class Embedded(NamedTuple):
@@ -154,10 +157,15 @@ class OpenAIEncoder(HostedEncoder):
         return servers.azure_client(self.options, self._key, None)
 
     async def _key(self) -> str:
-        return self.key() or ""
+        return self.key() or NO_KEY
 
     async def _entra_token(self) -> str:
-        token = str((await self._credential.get_token(servers.AZURE_SCOPE)).token)
+        try:
+            token = str((await self._credential.get_token(servers.AZURE_SCOPE)).token)
+        except Exception as error:
+            raise MissingCredentialsError(
+                f"framework 'azure-openai' has no key, and Entra ID gave no token ({type(error).__name__}: {error})"
+            ) from error
         self._keys.add(token)  # to be masked in messages
         return token
 

@@ -19,7 +19,11 @@ from llm_multi_core_openai.catalogue import (
     TEXT_LIMITS,
 )
 
-REQUIRES = ("openai>=3.57,<4",)
+REQUIRES = {
+    Modality.TEXT: ("openai>=3.57,<4",),
+    Modality.IMAGE: ("openai>=3.57,<4", "pillow>=10.1,<14"),
+    Modality.AUDIO: ("openai>=3.57,<4", "soundfile>=0.12,<1", "soxr>=0.3,<2"),
+}
 
 _MODEL_OPTIONS = (
     OptionSpec("native_dimension", int, summary="dimension of a model that the catalogue does not know"),
@@ -113,7 +117,7 @@ def _spec(
         name=name,
         modalities=(modality,),
         target=_TARGETS[modality],
-        requires=REQUIRES,
+        requires=REQUIRES[modality],
         default_model={modality: DEFAULT_MODEL},
         options=(
             *(option for option in HOSTED_OPTIONS if option.name not in without),
@@ -130,7 +134,13 @@ def _spec(
 
 
 OPENAI = tuple(
-    _spec("openai", "OpenAI and compatible servers", modality, Credentials(("OPENAI_API_KEY",)), ())
+    _spec(
+        "openai",
+        "OpenAI and compatible servers",
+        modality,
+        Credentials(("OPENAI_API_KEY",), optional_with=("base_url",)),
+        (),
+    )
     for modality in _TARGETS
 )
 AZURE = tuple(
