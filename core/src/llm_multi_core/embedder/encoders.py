@@ -115,7 +115,7 @@ class Intake:
         formats: the media types that a hosted provider takes (`"image/jpeg"`, `"audio/wav"`). What is
             in another format is sent in the first of these that can be written.
         max_bytes: the largest file that a hosted provider takes; a larger picture is shrunk to fit,
-            a larger recording is refused.
+            a larger recording is written anew in mono, and refused if that is too large as well.
     """
 
     image_side: int | None = None
