@@ -104,7 +104,7 @@ def test_an_unknown_model_is_told_by_name(server, make):
 
 def test_it_takes_texts_only(server, make):
     item = Item(text_item("a dog").parts + text_item("a cat").parts)
-    with pytest.raises(InvalidInputError, match="one text an input"):
+    with pytest.raises(InvalidInputError, match="takes one part an item, not 2"):
         make(server, "gemini-embedding-2", transport=SDK).embed_batch([item])
     with pytest.raises(InvalidOptionError, match="lacks CODE_RETRIEVAL_QUERY"):
         _ = make(server, transport=SDK, task_type="CODE_RETRIEVAL_QUERY").dimension

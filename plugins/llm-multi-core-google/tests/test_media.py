@@ -127,7 +127,7 @@ def test_what_a_model_does_not_take_is_refused_by_name(server, make):
     caption, image = text_item("a dog"), image_item(picture(1))
     with pytest.raises(InvalidInputError, match=r"input 1: .*does not take image"):
         make(server).embed_batch(["a", mixed(caption, image)])
-    with pytest.raises(InvalidInputError, match="takes one text an item, not 2"):
+    with pytest.raises(InvalidInputError, match="takes one part an item, not 2"):
         make(server).embed_batch([mixed(caption, text_item("a cat"))])
     with pytest.raises(InvalidOptionError, match="embeds text, not image"):
         make(server, "gemini-embedding-001", modality="image").embed(picture(1))

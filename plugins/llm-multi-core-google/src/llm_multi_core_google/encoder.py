@@ -57,9 +57,9 @@ class GeminiEncoder(HostedEncoder):
         self._model = catalogue.model_of(config.model)
         self._vertex = bool(config.options.get("vertexai"))
         self._task_type: str | None = config.options.get("task_type")
-        legacy = config.options.get("transport") == "google-generativeai"
-        _check_settings(config.options, legacy=legacy)
-        self._transport: Transport = (GenerativeaiTransport if legacy else GenaiTransport)(config.options)
+        self._legacy = config.options.get("transport") == "google-generativeai"
+        _check_settings(config.options, legacy=self._legacy)
+        self._transport: Transport = (GenerativeaiTransport if self._legacy else GenaiTransport)(config.options)
 
     def describe(self) -> Description:
         """By the catalogue, and by the options for what it lacks.
@@ -93,6 +93,7 @@ class GeminiEncoder(HostedEncoder):
             native_dimension=native,
             sliceable=True,
             roles=self._roles(),
+            interleaves=self._model.multimodal and not self._legacy,
             intake=Intake(
                 sample_rate=catalogue.SAMPLE_RATE,
                 formats=catalogue.IMAGE_FORMATS + catalogue.AUDIO_FORMATS,
@@ -228,10 +229,6 @@ class GeminiEncoder(HostedEncoder):
             if modality not in self._model.modalities:
                 takers = f"; {catalogue.MEDIA_MODEL} does" if modality in (Modality.IMAGE, Modality.AUDIO) else ""
                 raise InvalidInputError(f"gemini model {self._model.name!r} does not take {modality}{takers}")
-        if len(item.parts) == 1:
-            return
-        if not self._model.multimodal:
-            raise InvalidInputError(f"gemini model {self._model.name!r} takes one text an item, not {len(item.parts)}")
         for modality, most in ((Modality.IMAGE, catalogue.IMAGES), (Modality.AUDIO, catalogue.RECORDINGS)):
             if (count := item.signature.count(modality)) > most:
                 raise InvalidInputError(f"an item may hold {most} {modality} part(s), not {count}")

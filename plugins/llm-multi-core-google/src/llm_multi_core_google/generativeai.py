@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from importlib import import_module
 from typing import Any
 
-from llm_multi_core.embedder.errors import FrameworkUnavailableError, InvalidInputError
+from llm_multi_core.embedder.errors import FrameworkUnavailableError
 from llm_multi_core_google.transport import EmbeddingReply, EmbeddingRequest
 
 _KEY_HEADER = "x-goog-api-key"
@@ -68,11 +68,7 @@ class GenerativeaiTransport:
             client.transport.close()
 
     def _embed(self, key: str | None, request: EmbeddingRequest) -> EmbeddingReply:
-        texts = []
-        for parts in request.contents:
-            if len(parts) != 1 or not isinstance(parts[0], str):
-                raise InvalidInputError("transport='google-generativeai' takes one text an input, nothing else")
-            texts.append(parts[0])
+        texts = [text for (text,) in request.contents]  # the encoder has declared that it takes no others
         model = request.model if "/" in request.model else f"models/{request.model}"
         reply = self._sdk.embed_content(
             model=model,
