@@ -52,7 +52,7 @@ class TestImages:
     def test_captions_of_a_batch_are_asked_for_at_once_and_not_too_many(self, make, server):
         server.latency = 0.1
         make(modality="image", caption_concurrency=5).embed_batch(PICTURES[:16])
-        assert server.peak == 5
+        assert 1 < server.peak <= 5
 
     def test_what_the_chat_request_says(self, make, server):
         make(modality="image", caption_prompt="What is it?", caption_detail="low").embed(PICTURES[0])
