@@ -34,6 +34,7 @@ from llm_multi_core_torch.precision import Precision, cast_ahead, cpu_computes_b
 from llm_multi_core_torch.pretrained import loading_pretrained
 from llm_multi_core_torch.prompts import Prompts, choose_prompts, named_prompts
 from llm_multi_core_torch.signatures import Outputs
+from llm_multi_core_torch.sounds import Samples, example_sounds, milliseconds_of, samples_of, seconds_of, split_sound
 from llm_multi_core_torch.splitting import split_by_tokens, split_in_halves
 from llm_multi_core_torch.text_limits import CPU_TEXT_LIMITS, GPU_TEXT_LIMITS, check_max_length
 from llm_multi_core_torch.tokenization import FastTokenizer, TokenIds, Tokenized
@@ -66,6 +67,7 @@ __all__ = [
     "PoolingConfig",
     "Precision",
     "Prompts",
+    "Samples",
     "TokenIds",
     "Tokenized",
     "TorchEncoder",
@@ -80,6 +82,7 @@ __all__ = [
     "cpu_computes_bfloat16",
     "default_pooling",
     "device_type",
+    "example_sounds",
     "file_sha256",
     "find_model",
     "inference",
@@ -90,6 +93,7 @@ __all__ = [
     "loaded_files",
     "loaded_weights",
     "loading_pretrained",
+    "milliseconds_of",
     "model_card",
     "model_identity",
     "named_prompts",
@@ -105,9 +109,12 @@ __all__ = [
     "release_memory",
     "resolve_engine",
     "resolve_precision",
+    "samples_of",
+    "seconds_of",
     "similarity_of",
     "split_by_tokens",
     "split_in_halves",
+    "split_sound",
     "to_numpy",
     "tokenizer_sha256",
     "untrusted_code",

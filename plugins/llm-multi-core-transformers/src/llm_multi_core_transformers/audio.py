@@ -19,8 +19,15 @@ from llm_multi_core.embedder import (
     Space,
     Task,
 )
-from llm_multi_core_torch import CONFIG_NOISE, ModelFiles, TorchEncoder, model_identity, without
-from llm_multi_core_transformers.audio_sounds import milliseconds_of, split_sound
+from llm_multi_core_torch import (
+    CONFIG_NOISE,
+    ModelFiles,
+    TorchEncoder,
+    milliseconds_of,
+    model_identity,
+    split_sound,
+    without,
+)
 from llm_multi_core_transformers.audio_specs import AUDIO_FRAMEWORKS
 from llm_multi_core_transformers.checkpoints import code_of, find_checkpoint, load_part, weights_of
 

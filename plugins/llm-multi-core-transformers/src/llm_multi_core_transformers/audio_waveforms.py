@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from llm_multi_core.embedder import Item, Limits, Task
+from llm_multi_core_torch import Samples, example_sounds, samples_of, seconds_of
 from llm_multi_core_transformers.audio import SoundEncoder
 from llm_multi_core_transformers.audio_frames import chosen_layers, frame_counts, frames_module, pool_frames
-from llm_multi_core_transformers.audio_sounds import Samples, example_sounds, samples_of, seconds_of
 from llm_multi_core_transformers.checkpoints import load_weights
 
 if TYPE_CHECKING:

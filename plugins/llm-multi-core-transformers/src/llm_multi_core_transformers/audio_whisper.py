@@ -16,9 +16,9 @@ import numpy as np
 import numpy.typing as npt
 
 from llm_multi_core.embedder import Item, Limits, ModelLoadError, Task
+from llm_multi_core_torch import Samples, example_sounds, samples_of
 from llm_multi_core_transformers.audio import SoundEncoder
 from llm_multi_core_transformers.audio_frames import chosen_layers, frame_counts, frames_module, pool_frames
-from llm_multi_core_transformers.audio_sounds import Samples, example_sounds, samples_of
 from llm_multi_core_transformers.checkpoints import load_weights
 
 if TYPE_CHECKING:

@@ -18,14 +18,8 @@ import numpy as np
 
 from llm_multi_core.embedder import InvalidOptionError, Item, Limits, Measure, Modality, ModelLoadError, Task
 from llm_multi_core.embedder.inputs.text import text_item
+from llm_multi_core_torch import Samples, example_sounds, milliseconds_of, samples_of, split_sound
 from llm_multi_core_transformers.audio import SoundEncoder
-from llm_multi_core_transformers.audio_sounds import (
-    Samples,
-    example_sounds,
-    milliseconds_of,
-    samples_of,
-    split_sound,
-)
 from llm_multi_core_transformers.checkpoints import load_part, load_weights
 from llm_multi_core_transformers.tokens import Inputs, text_tokens
 from llm_multi_core_transformers.towers import tower_module

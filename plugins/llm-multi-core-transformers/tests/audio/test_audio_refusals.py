@@ -203,7 +203,7 @@ def test_header_that_lies(waveform_encoder, decoded, make_sound):
 
 def test_pieces_cover_a_recording(make_sound):
     """Pieces follow one another without a gap, and say where they lie."""
-    from llm_multi_core_transformers.audio_sounds import milliseconds_of, split_sound
+    from llm_multi_core_torch import milliseconds_of, split_sound
 
     for seconds in (2.3, 2.0, 1.0000625, 0.4, 2.99999):
         item = audio_item(make_sound(seconds, 1), 16_000)
