@@ -2,6 +2,7 @@
 
 import os
 import threading
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -162,9 +163,14 @@ def test_unreadable_pictures_and_unpreparable_ones_in_one_batch(over):
         over(Poisoned).embed_batch(xs)
 
 
+class InContext(FakeImageEncoder):
+    def describe(self):
+        return replace(super().describe(), contextual=True)
+
+
 def test_a_group_with_an_unreadable_part_fails_together(over):
     group = [Item(image_item(data).parts, group="page") for data in (PICTURES[0], PICTURES[1][:500], PICTURES[2])]
-    result = over(FakeImageEncoder).run([PICTURES[3], *group, PICTURES[4]], on_error="collect")
+    result = over(InContext).run([PICTURES[3], *group, PICTURES[4]], on_error="collect")
     assert [failure.index for failure in result.failures] == [1, 2, 3]
     assert result.ok.tolist() == [True, False, False, False, True]
 
@@ -175,8 +181,6 @@ class Raw(FakeImageEncoder):
     kinds: list[str]
 
     def describe(self):
-        from dataclasses import replace
-
         return replace(super().describe(), intake=None)
 
     def prepare(self, items, task, state=None):

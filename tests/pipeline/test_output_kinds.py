@@ -1,11 +1,21 @@
 """Hosted, multi-vector, sparse, interleaved and grouped encoders all go the same way."""
 
 import random
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from llm_multi_core.embedder import InvalidInputError, InvalidOptionError, Item, MemoryCache, Modality, Part, Rows
+from llm_multi_core.embedder import (
+    InvalidInputError,
+    InvalidOptionError,
+    Item,
+    MemoryCache,
+    Modality,
+    Part,
+    Rows,
+    document_chunks,
+)
 from llm_multi_core.embedder.inputs.text import text_item
 from llm_multi_core.embedder.pipeline.run import arun_windows, open_call, run_windows
 from llm_multi_core.embedder.testing.fakes import (
@@ -21,6 +31,9 @@ GROUPS_SEEN: list[list[object]] = []
 
 class ContextualEncoder(FakeTextEncoder):
     """Late chunking: each vector depends on all items of its group in the batch."""
+
+    def describe(self):
+        return replace(super().describe(), contextual=True)
 
     def forward(self, batch):
         items, _ = batch
@@ -150,6 +163,20 @@ def test_a_group_is_embedded_in_one_batch_and_never_taken_apart(make_embedder):
         np.testing.assert_allclose(rows.values[6 * document : 6 * document + 6], want, atol=1e-6)
     _, again = rows_of(embedder, items)
     assert again.cache_hits == 0
+
+
+def test_a_group_means_nothing_to_an_encoder_without_context(make_embedder):
+    """A document of many chunks is no larger a batch than other texts, and its chunks are kept like them."""
+    cache = MemoryCache()
+    embedder = make_embedder(cache=cache, batch_size=4)
+    chunks = ["one", "two", "one", *(f"chunk {number}" for number in range(20))]
+    rows, report = rows_of(embedder, document_chunks(chunks), size=7)
+    np.testing.assert_allclose(rows.values, embedder.embed_batch(chunks), atol=1e-6)
+    assert report.duplicates == 1
+    _, again = rows_of(embedder, document_chunks(chunks))
+    assert again.cache_hits == 22
+    assert embedder.plan(document_chunks(chunks * 2)).requests == 0
+    assert make_embedder(batch_size=4).plan(document_chunks(chunks)).requests == 6
 
 
 def test_digests_tell_a_text_from_other_content():

@@ -138,6 +138,8 @@ class Description:
         instructions: whether it follows a task's instruction.
         intake: how media are wanted; without it they come as they were given.
         interleaves: whether it takes items of several parts.
+        contextual: whether it embeds the items of a group in one another's context; otherwise each is
+            taken for itself.
     """
 
     space: Space
@@ -148,6 +150,7 @@ class Description:
     instructions: bool = False
     intake: Intake | None = None
     interleaves: bool = False
+    contextual: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,8 +65,9 @@ class Span:
 class Item:
     """What becomes one embedding: one part, or several interleaved ones.
 
-    Items that share a `group` are embedded in one another's context (late chunking); such items are
-    never de-duplicated or cached apart from their group. `span` does not influence the vector.
+    Items that share a `group` are embedded in one another's context (late chunking) by an encoder that
+    does so; then they are never de-duplicated or cached apart from their group. `span` does not
+    influence the vector.
     """
 
     parts: tuple[Part, ...]

@@ -68,6 +68,7 @@ class JinaEncoder(HostedEncoder):
             sliceable=model.takes_dimensions,
             roles=distinct_roles(self._tasks()),
             intake=self._intake(),
+            contextual=options["late_chunking"],
         )
 
     def identity(self) -> Mapping[str, str]:

@@ -10,6 +10,7 @@ import time
 import warnings
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from numbers import Integral
 
 from llm_multi_core.embedder.errors import InvalidOptionError, TruncationWarning
@@ -92,7 +93,12 @@ def check_window(size: object) -> None:
 def open_windows(
     resolved: Resolved, call: Call, items: Iterable[Item | None], size: int = DEFAULT_WINDOW
 ) -> Iterator[Window]:
-    """Windows of `size` inputs, the last smaller; a group is never cut in two."""
+    """Windows of `size` inputs, the last smaller; a group is never cut in two.
+
+    Groups are for encoders that embed in context. For others they mean nothing, and hold nothing together.
+    """
+    if not resolved.description.contextual:
+        items = map(_without_group, items)
     buffer: list[Item | None] = []
     for item in items:
         if len(buffer) >= size and not _same_group(buffer[-1], item):
@@ -141,6 +147,10 @@ def warn_of_truncation(resolved: Resolved, call: Call) -> None:
 def _open_window(resolved: Resolved, call: Call, items: list[Item | None]) -> Window:
     with pool.borrow(resolved.handle):  # a cancelled call gives its own hold up before this thread is done
         return Window(resolved.handle, call, items, call.report.items)
+
+
+def _without_group(item: Item | None) -> Item | None:
+    return item if item is None or item.group is None else replace(item, group=None)
 
 
 def _same_group(before: Item | None, item: Item | None) -> bool:
