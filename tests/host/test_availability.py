@@ -11,6 +11,7 @@ SEED = {
     "text": {
         "sentence-transformers",
         "openai",
+        "azure-openai",
         "gemini",
         "jina",
         "nemo",
@@ -19,8 +20,8 @@ SEED = {
         "cohere",
         "huggingface",
     },
-    "image": {"clip", "openai", "gemini", "timm", "vit", "resnet", "cohere", "jina", "nemo"},
-    "audio": {"wav2vec2", "whisper", "hubert", "wavlm", "data2vec", "openai", "gemini", "jina"},
+    "image": {"clip", "openai", "azure-openai", "gemini", "timm", "vit", "resnet", "cohere", "jina", "nemo"},
+    "audio": {"wav2vec2", "whisper", "hubert", "wavlm", "data2vec", "openai", "azure-openai", "gemini", "jina"},
 }
 
 

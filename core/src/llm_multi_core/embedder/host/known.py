@@ -49,6 +49,7 @@ KNOWN_FRAMEWORKS = (
     KnownFramework("huggingface", (_TEXT,), "llm-multi-core-transformers"),
     KnownFramework("modernbert", (_TEXT,), "llm-multi-core-transformers"),
     KnownFramework("openai", (_TEXT, _IMAGE, _AUDIO), "llm-multi-core-openai"),
+    KnownFramework("azure-openai", (_TEXT, _IMAGE, _AUDIO), "llm-multi-core-openai"),
     KnownFramework("gemini", (_TEXT, _IMAGE, _AUDIO), "llm-multi-core-google"),
     KnownFramework("cohere", (_TEXT, _IMAGE), "llm-multi-core-cohere"),
     KnownFramework("jina", (_TEXT, _IMAGE, _AUDIO), "llm-multi-core-jina"),
