@@ -72,4 +72,4 @@ def test_items_of_several_parts_are_refused(make):
     both = Item((*text_item("a red square").parts, *image_item(draw_picture()).parts))
     result = make(CLIP, "image").run([both, draw_picture()], on_error="collect")
     assert [failure.index for failure in result.failures] == [0]
-    assert "one part at a time, not text + image together" in str(result.failures[0].error)
+    assert "takes one part an item, not 2" in str(result.failures[0].error)

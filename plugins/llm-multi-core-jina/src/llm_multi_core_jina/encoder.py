@@ -239,13 +239,7 @@ class JinaEncoder(HostedEncoder):
 
 
 def _tokens(item: Item, model: JinaModel) -> int:
-    """About how many tokens Jina will count.
-
-    Raises:
-        InvalidInputError: for an item of several parts.
-    """
-    if len(item.parts) != 1:
-        raise InvalidInputError(f"jina embeds one part at a time, not {' + '.join(item.signature)} together")
+    """About how many tokens Jina will count."""
     payload: Any = item.parts[0].payload
     if item.signature == (Modality.TEXT,):
         return estimate_tokens(payload)

@@ -118,13 +118,11 @@ class NimEncoder(HostedEncoder):
         """Tokens of texts, estimated; pictures count next to nothing.
 
         Raises:
-            InvalidInputError: for an item of several parts, or a text that nvclip would take for a picture.
+            InvalidInputError: for a text that nvclip would take for a picture.
         """
         return Measure([self._tokens(item) for item in items], exact=False)
 
     def _tokens(self, item: Item) -> int:
-        if len(item.parts) != 1:
-            raise InvalidInputError(f"nemo embeds one part at a time, not {' + '.join(item.signature)} together")
         if item.signature == (Modality.IMAGE,):
             return catalogue.IMAGE_TOKENS
         model = self._model
