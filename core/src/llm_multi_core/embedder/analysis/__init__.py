@@ -1,1 +1,58 @@
-"""What is done with vectors once they are made."""
+"""What is done with vectors once they are made.
+
+The public names; each is imported when it is first asked for, so that this package costs nothing to
+import, and needs scikit-learn, scipy, safetensors or torch only where they are used.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from llm_multi_core.embedder.analysis.alignment import (
+        Alignment,
+        AlignmentMethod,
+        AlignmentScore,
+        fit_alignment,
+    )
+    from llm_multi_core.embedder.analysis.retrieval import (
+        median_rank,
+        mrr,
+        ndcg,
+        ranks_in,
+        ranks_of,
+        recall_at_k,
+        top_k,
+    )
+    from llm_multi_core.embedder.analysis.similarity import cosine_similarity
+
+_MODULES = {
+    "alignment": ("Alignment", "AlignmentMethod", "AlignmentScore", "fit_alignment"),
+    "retrieval": ("median_rank", "mrr", "ndcg", "ranks_in", "ranks_of", "recall_at_k", "top_k"),
+    "similarity": ("cosine_similarity",),
+}
+_HOME = {name: module for module, names in _MODULES.items() for name in names}
+
+__all__ = [
+    "Alignment",
+    "AlignmentMethod",
+    "AlignmentScore",
+    "cosine_similarity",
+    "fit_alignment",
+    "median_rank",
+    "mrr",
+    "ndcg",
+    "ranks_in",
+    "ranks_of",
+    "recall_at_k",
+    "top_k",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME:
+        return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
