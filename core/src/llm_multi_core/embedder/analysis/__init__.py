@@ -14,6 +14,8 @@ if TYPE_CHECKING:
         AlignmentScore,
         fit_alignment,
     )
+    from llm_multi_core.embedder.analysis.calibration import ModalityCalibration, ScoreStatistics, mean_centered
+    from llm_multi_core.embedder.analysis.quotas import Hit, merge_with_quotas
     from llm_multi_core.embedder.analysis.retrieval import (
         median_rank,
         mrr,
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
 
 _MODULES = {
     "alignment": ("Alignment", "AlignmentMethod", "AlignmentScore", "fit_alignment"),
+    "calibration": ("ModalityCalibration", "ScoreStatistics", "mean_centered"),
+    "quotas": ("Hit", "merge_with_quotas"),
     "retrieval": ("median_rank", "mrr", "ndcg", "ranks_in", "ranks_of", "recall_at_k", "top_k"),
     "similarity": ("cosine_similarity",),
 }
@@ -36,9 +40,14 @@ __all__ = [
     "Alignment",
     "AlignmentMethod",
     "AlignmentScore",
+    "Hit",
+    "ModalityCalibration",
+    "ScoreStatistics",
     "cosine_similarity",
     "fit_alignment",
+    "mean_centered",
     "median_rank",
+    "merge_with_quotas",
     "mrr",
     "ndcg",
     "ranks_in",
