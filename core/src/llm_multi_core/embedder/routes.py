@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from llm_multi_core.embedder.bridges import Bridge
 from llm_multi_core.embedder.embedders import BaseEmbedder
-from llm_multi_core.embedder.errors import IncompatibleSpacesError
+from llm_multi_core.embedder.errors import IncompatibleSpacesError, InvalidInputError
 from llm_multi_core.embedder.items import Modality
 from llm_multi_core.embedder.spaces import Space
 
@@ -47,6 +47,20 @@ class Route:
         own = self.bridge.via if self.bridge is not None else self.embedder.via
         steps = [step for step in (own, "alignment" if self.alignment is not None else None) if step]
         return " + ".join(steps) or None
+
+    @property
+    def identity(self) -> list[Any]:
+        """Everything that can change a vector that comes this way, as plain data; no model is loaded."""
+        settings = self.embedder._settings
+        cut = settings.truncation in ("warn", "truncate")  # which differ in what they say only
+        return [
+            self.embedder.encoder_id,
+            self.embedder.dimension,
+            settings.normalize,
+            "cut" if cut else settings.truncation,
+            None if self.bridge is None else dict(self.bridge.identity),
+            None if self.alignment is None else self.alignment.fingerprint,
+        ]
 
     def __str__(self) -> str:
         over = f" over {self.bridge.name}" if self.bridge is not None else ""
@@ -110,8 +124,8 @@ class Routes:
         own, other = self.native(first), self.native(second)
         if own is not None and other is not None and own.space.fingerprint == other.space.fingerprint:
             return own, other
-        spaces = [space] if (space := self.common_space()) is not None else []
-        for space in (*spaces, *(route.space for route in self.all_from(first))):
+        earlier = min(first, second, key=_IN_ORDER.index)  # so that the order of the two does not matter
+        for space in filter(None, (self.common_space(), *(route.space for route in self.all_from(earlier)))):
             own, other = self.to(space, first), self.to(space, second)
             if own is not None and other is not None:
                 return own, other
@@ -134,6 +148,39 @@ class Routes:
         enough = best is not None and (reached[best] > 1 or len(self.modalities) == 1)
         return candidates[best] if best is not None and enough else None
 
+    def of(self, signature: tuple[Modality, ...], space: Space | None = None) -> Route:
+        """The way of items of these parts: into a space, or by default into that of their modality.
+
+        Raises:
+            InvalidInputError: if nothing that was configured takes them.
+            IncompatibleSpacesError: if they do not reach the space, with the ways to get there.
+        """
+        if len(signature) != 1:
+            return self._of_several(signature, space)
+        (modality,) = signature
+        own = self.native(modality)
+        if own is None:
+            raise InvalidInputError(f"no framework for {modality} was configured; pass {modality}_framework=")
+        if space is None:
+            return own
+        route = self.to(space, modality)
+        if route is None:
+            joined = [known for known in self.modalities if self.to(space, known) is not None]
+            raise IncompatibleSpacesError(self.explain_gap([*joined, modality]))
+        return route
+
+    def _of_several(self, signature: tuple[Modality, ...], space: Space | None) -> Route:
+        """The way of an item of several parts: by an embedder that takes them together."""
+        if not signature:
+            raise InvalidInputError("the item has no parts")
+        for embedder in (*self.embedders.values(), *self.joint.values()):
+            fits = set(signature) <= embedder.space.modalities and embedder._resolve().description.interleaves
+            if fits and (space is None or embedder.space.fingerprint == space.fingerprint):
+                return Route(embedder)
+        held = " and ".join(dict.fromkeys(signature))
+        into = f" into {space}" if space is not None else ""
+        raise InvalidInputError(f"no framework that was configured takes {held} in one item{into}")
+
     def explain_gap(self, modalities: Sequence[Modality]) -> str:
         """Why vectors of modalities cannot be compared, and what to do about it."""
         ends = []
@@ -143,7 +190,7 @@ class Routes:
         return (
             f"{' and '.join(dict.fromkeys(map(str, modalities)))} share no space: {'; '.join(ends)}. Pass "
             "joint_framework= with a model that embeds both (such as 'clip' for text and images, 'clap' for text and "
-            "audio), alignment= fitted from paired examples (llm_multi_core.embedder.analysis.Alignment.fit), or "
+            "audio), alignment= fitted from paired examples (Alignment.fit of llm_multi_core.embedder.analysis), or "
             "bridge={'image': 'caption', 'audio': 'transcript'}, which goes over words"
         )
 

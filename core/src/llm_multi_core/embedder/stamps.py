@@ -68,6 +68,12 @@ class Stamp:
             raise IncompatibleSpacesError(
                 f"this index holds {' and '.join(self.canaries)} in {self.space}; {space} embeds none of that"
             )
+        if space.dimension != self.space.dimension:
+            raise IncompatibleSpacesError(
+                f"this index holds vectors of {self.space.dimension} dimensions, made by {self.space}, and {space} "
+                f"makes {space.dimension}. Open it with the model and dimensions= that filled it, or embed its "
+                "documents again."
+            )
         lowest = 1.0
         for modality in common:
             cosine = self.canaries[modality].cosine(Canary(space.fingerprint, _vectors(embedder, modality)))
