@@ -85,6 +85,9 @@ def test_what_cannot_be_joined(fusion, vectors):
             fusion.fuse(vectors, {"text": flags})
     with pytest.raises(IncompatibleSpacesError, match="text vector of 24 dimensions does not lie in captions"):
         fusion.fuse({"text": vectors["image"]})
+    for values in (3.0, np.ones(30), np.array([["a"] * 16] * 30)):
+        with pytest.raises(InvalidInputError, match="is not a matrix of text vectors"):
+            fusion.fuse({"text": values})
     broken = vectors["text"].copy()
     broken[9] = np.nan
     with pytest.raises(InvalidInputError, match="input 9: the text vector is not finite") as caught:

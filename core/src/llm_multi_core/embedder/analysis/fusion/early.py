@@ -203,7 +203,10 @@ class EarlyFusion:
         if not vectors:
             raise InvalidInputError(f"no vectors to join; give some of {', '.join(map(repr, names))}")
         arrays = {name: np.asarray(values) for name, values in vectors.items()}
-        counts = {name: len(array) if array.ndim else 0 for name, array in arrays.items()}
+        for name, array in arrays.items():
+            if array.ndim != 2:
+                raise InvalidInputError(f"an array of shape {array.shape} is not a matrix of {name} vectors, one a row")
+        counts = {name: len(array) for name, array in arrays.items()}
         if len(set(counts.values())) > 1:
             listed = ", ".join(f"{count} of {name!r}" for name, count in counts.items())
             raise InvalidInputError(f"the parts differ in number: {listed}; mark what is missing with present=")
