@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from llm_multi_core.embedder import IncompatibleSpacesError, InvalidOptionError, create_text_embedder
+from llm_multi_core.embedder import IncompatibleSpacesError, InvalidOptionError, Modality, create_text_embedder
 from llm_multi_core.embedder.stores import (
     ChromaKeeper,
     FileKeeper,
@@ -18,6 +18,8 @@ from llm_multi_core.embedder.stores import (
     stamp_of,
     stamp_store,
 )
+from llm_multi_core.embedder.testing.joint import random_joint_embedder
+from llm_multi_core.embedder.testing.media import media_plugin
 
 DIMENSION = 8
 
@@ -160,6 +162,63 @@ def test_a_damaged_stamp_is_refused(store, embedder):
     keeper.write('{"version": 1}')
     with pytest.raises(IncompatibleSpacesError, match="cannot be read"):
         check_store(keeper, embedder)
+
+
+def test_the_dimension_of_what_is_in_the_store_is_known(store):
+    keeper = store.open()
+    if isinstance(keeper, ChromaKeeper):
+        assert keeper.dimension() is None
+        store.collection.add(ids=["a"], embeddings=[[0.5] * DIMENSION])
+    assert keeper.dimension() == (None if isinstance(keeper, FileKeeper) else DIMENSION)
+
+
+@pytest.mark.parametrize("stamped", [False, True])
+def test_another_dimension_is_named(store, embedder, fake_framework, stamped):
+    keeper = store.open()
+    if isinstance(keeper, ChromaKeeper):
+        store.collection.add(ids=["a"], embeddings=[[0.5] * DIMENSION])
+    if stamped:
+        stamp_store(keeper, embedder)
+    elif isinstance(keeper, FileKeeper):
+        return  # which knows nothing of what it lies beside
+    with create_text_embedder(fake_framework, dimension=5) as narrow:
+        for act in (check_store, stamp_store):
+            with pytest.raises(IncompatibleSpacesError, match=r"holds vectors of 8 dimensions.* makes 5"):
+                act(keeper, narrow)
+
+
+def test_the_warning_points_to_who_opened_the_store(tmp_path, embedder):
+    def adapter():
+        return check_store(FileKeeper(tmp_path), embedder)
+
+    with pytest.warns(UnstampedIndexWarning) as caught:
+        adapter()
+    assert caught[0].filename == __file__
+
+
+def test_a_store_learns_of_modalities_that_are_added_later(tmp_path, embedder, install_plugin):
+    install_plugin("llm-multi-core-media", entry_points={"m": "media_plugin"}, modules={"media_plugin": media_plugin()})
+    keeper = FileKeeper(tmp_path)
+    stamp_store(keeper, embedder)
+    assert set(stamp_of(keeper).canaries) == {Modality.TEXT}
+    with random_joint_embedder(text={"dimension": DIMENSION}) as mixed:
+        stamp_store(keeper, mixed)
+    assert set(stamp_of(keeper).canaries) == set(Modality) - {Modality.VIDEO}
+    stamp_store(keeper, embedder)  # which knows less, and takes nothing away
+    assert set(stamp_of(keeper).canaries) == set(Modality) - {Modality.VIDEO}
+    with (
+        random_joint_embedder(text={"dimension": DIMENSION}, seed=1) as mapped_anew,
+        pytest.raises(IncompatibleSpacesError, match="the probes for image"),
+    ):
+        check_store(keeper, mapped_anew)
+
+
+def test_the_stamp_of_an_index_in_a_file_lies_beside_it(tmp_path, embedder):
+    (tmp_path / "one.json").write_text("{}")
+    (tmp_path / "two.json").write_text("{}")
+    stamp_store(FileKeeper(tmp_path / "one.json"), embedder)
+    assert check_store(FileKeeper(tmp_path / "one.json"), embedder) is not None
+    assert stamp_of(FileKeeper(tmp_path / "two.json")) is None
 
 
 def test_a_policy_that_does_not_exist_is_refused(tmp_path, embedder):

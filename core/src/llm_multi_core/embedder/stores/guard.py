@@ -34,7 +34,7 @@ def stamp_of(keeper: StampKeeper) -> Stamp | None:
 def stamp_store(
     keeper: StampKeeper, embedder: BaseEmbedder[Any] | MultiModalEmbedder, *, replace: bool = False
 ) -> Stamp:
-    """Keep with an index the stamp of the embedder that fills it.
+    """Keep with an index the stamp of the embedder that fills it; what it holds of other modalities stays.
 
     Args:
         keeper: the index.
@@ -45,13 +45,18 @@ def stamp_store(
         The stamp that the index has now.
 
     Raises:
-        IncompatibleSpacesError: if it has the stamp of another space; or the embedder has no joint one.
+        IncompatibleSpacesError: if it has the stamp of another space, or vectors of another dimension; or the
+            embedder has no joint one.
         InvalidOptionError: if the index does not keep it.
     """
     present = None if replace else stamp_of(keeper)
+    _require_dimension(keeper, embedder)
     if present is not None:
         present.check(embedder)
     stamp = Stamp.take(embedder)
+    if present is not None:
+        canaries = {**present.canaries, **stamp.canaries}
+        stamp = Stamp(stamp.space, canaries, {**present.ways, **stamp.ways})
     text = stamp.to_json()
     keeper.write(text)
     if keeper.read() != text:  # such as a server that ignores what it does not know
@@ -60,7 +65,11 @@ def stamp_store(
 
 
 def check_store(
-    keeper: StampKeeper, embedder: BaseEmbedder[Any] | MultiModalEmbedder, *, missing: MissingStamp = "warn"
+    keeper: StampKeeper,
+    embedder: BaseEmbedder[Any] | MultiModalEmbedder,
+    *,
+    missing: MissingStamp = "warn",
+    stacklevel: int = 3,
 ) -> float | None:
     """Raise unless `embedder` makes the vectors that an index holds.
 
@@ -68,14 +77,16 @@ def check_store(
         keeper: the index.
         embedder: what queries it, or adds to it.
         missing: what becomes of an index without a stamp: `"warn"`, `"raise"` or `"ignore"`.
+        stacklevel: of that warning, as in `warnings.warn`: 2 is who calls this, and 3 who called that.
 
     Returns:
         The lowest cosine between the probes' vectors then and now; `None` if the index has no stamp.
 
     Raises:
-        IncompatibleSpacesError: if the vectors are others, the stamp was altered, or there is none and
-            `missing="raise"`.
+        IncompatibleSpacesError: if the vectors are others, or of another dimension, the stamp was altered, or
+            there is none and `missing="raise"`.
     """
+    _require_dimension(keeper, embedder)
     stamp = stamp_of(keeper)
     if stamp is not None:
         try:
@@ -89,7 +100,16 @@ def check_store(
     if missing == "raise":
         raise IncompatibleSpacesError(message)
     if missing == "warn":
-        warnings.warn(message, UnstampedIndexWarning, stacklevel=3)
+        warnings.warn(message, UnstampedIndexWarning, stacklevel=stacklevel)
     elif missing != "ignore":
         raise InvalidOptionError(f"missing={missing!r} does not exist; use 'warn', 'raise' or 'ignore'")
     return None
+
+
+def _require_dimension(keeper: StampKeeper, embedder: BaseEmbedder[Any] | MultiModalEmbedder) -> None:
+    held, made = keeper.dimension(), embedder.space
+    if held is not None and held != made.dimension:
+        raise IncompatibleSpacesError(
+            f"{keeper.where} holds vectors of {held} dimensions, and {made} makes {made.dimension}. Open it with the "
+            "model and dimensions= that filled it, or embed its documents again."
+        )

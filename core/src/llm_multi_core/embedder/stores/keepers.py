@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,10 @@ class StampKeeper(ABC):
             InvalidOptionError: if the index cannot keep one, or not yet.
         """
 
+    def dimension(self) -> int | None:
+        """Components of the vectors that the index holds; `None` if there are none yet, or it does not say."""
+        return None
+
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.where})"
 
@@ -67,6 +72,11 @@ class ChromaKeeper(StampKeeper):
         others = {name: value for name, value in metadata.items() if not name.startswith("hnsw:")}
         self._collection.modify(metadata={**others, KEY: text})
 
+    def dimension(self) -> int | None:
+        """That of the first vector."""
+        vectors = self._collection.get(limit=1, include=["embeddings"])["embeddings"]
+        return None if vectors is None or len(vectors) == 0 else len(vectors[0])
+
 
 class QdrantKeeper(StampKeeper):
     """In a Qdrant collection's metadata, which servers have from version 1.16 on, and local mode has.
@@ -74,11 +84,13 @@ class QdrantKeeper(StampKeeper):
     Args:
         client: a `qdrant_client.QdrantClient`.
         collection_name: of the collection.
+        vector_name: of the vectors, where the collection has several.
     """
 
-    def __init__(self, client: Any, collection_name: str) -> None:
+    def __init__(self, client: Any, collection_name: str, vector_name: str = "") -> None:
         self._client = client
         self._name = collection_name
+        self._vector = vector_name
         self.where = f"Qdrant collection {collection_name!r}"
 
     def read(self) -> str | None:
@@ -97,6 +109,14 @@ class QdrantKeeper(StampKeeper):
         if not self._client.collection_exists(self._name):
             raise InvalidOptionError(f"there is no {self.where} yet; add documents first, then stamp it")
         self._client.update_collection(self._name, metadata={KEY: text})
+
+    def dimension(self) -> int | None:
+        """What the collection was made for."""
+        if not self._client.collection_exists(self._name):
+            return None
+        vectors = self._client.get_collection(self._name).config.params.vectors
+        params = vectors.get(self._vector) if isinstance(vectors, Mapping) else vectors
+        return None if params is None else int(params.size)
 
 
 class LanceKeeper(StampKeeper):
@@ -133,17 +153,23 @@ class LanceKeeper(StampKeeper):
             others = {name.decode(): value.decode() for name, value in metadata.items()}
             self._table.replace_field_metadata(self._column, {**others, KEY: text})
 
+    def dimension(self) -> int | None:
+        """What the column was made for."""
+        size: int | None = getattr(self._table.schema.field(self._column).type, "list_size", None)
+        return size
+
 
 class FileKeeper(StampKeeper):
-    """In a file beside an index that is kept in a folder, such as one of FAISS.
+    """In a file beside an index that is kept in a folder, such as one of FAISS, or in a file of its own.
 
     Args:
-        folder: where the index is.
+        index: the folder or file that the index is saved in.
     """
 
-    def __init__(self, folder: str | os.PathLike[str]) -> None:
-        self._file = Path(os.fspath(folder)).expanduser() / f"{KEY}.json"
-        self.where = f"the index in {os.fspath(folder)!r}"
+    def __init__(self, index: str | os.PathLike[str]) -> None:
+        path = Path(os.fspath(index)).expanduser()
+        self._file = path.with_name(f"{path.name}.{KEY}.json") if path.is_file() else path / f"{KEY}.json"
+        self.where = f"the index in {os.fspath(index)!r}"
 
     def read(self) -> str | None:
         """The text that is kept, or `None`."""
