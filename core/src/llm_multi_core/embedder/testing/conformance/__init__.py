@@ -25,13 +25,25 @@ import pytest
 pytest.register_assert_rewrite(
     *(
         f"{__name__}.{module}"
-        for module in ("describing", "life", "plugin", "refusals", "sizes", "standard", "subject", "tasks", "vectors")
+        for module in (
+            "describing",
+            "keys",
+            "life",
+            "plugin",
+            "refusals",
+            "sizes",
+            "standard",
+            "subject",
+            "tasks",
+            "vectors",
+        )
     )
 )
 
 from llm_multi_core.embedder.testing.conformance.case import SAMPLE_TEXTS, EncoderCase  # noqa: E402 - after the rewrite
 from llm_multi_core.embedder.testing.conformance.compare import Tolerance  # noqa: E402
 from llm_multi_core.embedder.testing.conformance.encoder import EncoderConformance  # noqa: E402
+from llm_multi_core.embedder.testing.conformance.keys import KeyConformance  # noqa: E402
 from llm_multi_core.embedder.testing.conformance.plugin import PluginConformance  # noqa: E402
 
-__all__ = ["SAMPLE_TEXTS", "EncoderCase", "EncoderConformance", "PluginConformance", "Tolerance"]
+__all__ = ["SAMPLE_TEXTS", "EncoderCase", "EncoderConformance", "KeyConformance", "PluginConformance", "Tolerance"]

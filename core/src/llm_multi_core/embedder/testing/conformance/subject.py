@@ -38,7 +38,7 @@ def embed_rows(
         return Rows(embedder.run(inputs, role, instruction=instruction).vectors)
     with embedder._open(inputs, role, instruction, resolved=resolved) as call:
         blocks = list(run_windows(resolved, call, embedder._items(call, inputs)))
-    warn_of_truncation(resolved, call)
+    warn_of_truncation(resolved, call.truncation, call.report)
     return Rows.concat([Rows.empty(resolved.space.dimension, resolved.space.output), *blocks])
 
 
