@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from hashlib import sha256
 from math import isfinite
 from pathlib import PurePath
 from typing import Any
+from uuid import UUID
 
 from llm_multi_core.embedder.items import Modality, Span
+
+_REFERENCE = re.compile(r"\[(image|audio|page \d+ of) [^\0]+\] sha256:[0-9a-f]{64}(#page=\d+|#t=\d+,\d+)?", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,10 +97,35 @@ class MediaRecord:
         )
 
 
+def looks_like_reference(text: str) -> bool:
+    """Whether a text has the form of a record's reference; only a library knows whether it is one."""
+    return text.startswith("[") and _REFERENCE.fullmatch(text) is not None
+
+
+def text_metadata(text: str, source: str, mime_type: str = "text/plain") -> dict[str, str]:
+    """The metadata of an entry that is a text, beside those of media.
+
+    The hash is that of the text itself and not of its file, so that a change elsewhere in the file leaves
+    the entry as it is.
+    """
+    digest = sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+    return {"modality": str(Modality.TEXT), "mime_type": mime_type, "source": source, "sha256": digest}
+
+
+def entry_id(*parts: str | int | None) -> str:
+    """An id that follows from what an entry is, as a UUID, which every store takes.
+
+    Args:
+        parts: what tells it apart, such as its source, its hash and its span.
+    """
+    digest = sha256(json.dumps(parts, separators=(",", ":")).encode()).digest()
+    return str(UUID(bytes=digest[:16], version=5))
+
+
 def _whole(value: Any) -> int | None:
-    # Some stores give whole numbers back as floats.
+    # Some stores give whole numbers back as floats, and some want a number where there is none: it is negative.
     number = isinstance(value, int | float) and not isinstance(value, bool)
-    return int(value) if number and isfinite(value) else None
+    return int(value) if number and isfinite(value) and value >= 0 else None
 
 
 def _clock(milliseconds: int) -> str:
