@@ -44,10 +44,21 @@ def test_targets_name_a_module_and_a_class(target):
     assert spec(target=target).target == target
 
 
-@pytest.mark.parametrize("target", ["", "a.b", "a:b.c", "a/b:C", ":C", "a:", "a:B:C", "1a:B", "a b:C"])
+@pytest.mark.parametrize("target", ["a.b", "a:b.c", "a/b:C", ":C", "a:", "a:B:C", "1a:B", "a b:C"])
 def test_other_targets_are_refused(target):
-    with pytest.raises(ValueError, match=r"is not 'package.module:Class'"):
+    with pytest.raises(ValueError, match=r"target .* is not 'package.module:Class'"):
         spec(target=target)
+    with pytest.raises(ValueError, match=r"describer .* is not 'package.module:Class'"):
+        spec(describer=target, bridge={"text": "words"})
+
+
+def test_a_framework_embeds_or_describes():
+    made = spec(target="", describer="a:B", modalities=["image"], bridge={"image": "caption"})
+    assert (made.target, made.describer, made.bridge) == ("", "a:B", {Modality.IMAGE: "caption"})
+    with pytest.raises(ValueError, match="neither a target nor a describer"):
+        spec(target="")
+    with pytest.raises(ValueError, match="does not say in bridge= what it describes"):
+        spec(target="", describer="a:B")
 
 
 def test_modalities_may_be_given_by_name():

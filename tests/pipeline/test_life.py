@@ -162,7 +162,7 @@ def test_closing_while_the_encoder_is_looked_up_gives_it_back(make_embedder, mon
         embedder.close()
         return resolved
 
-    monkeypatch.setattr("llm_multi_core.embedder.embedders.resolve", close_meanwhile)
+    monkeypatch.setattr("llm_multi_core.embedder.pipeline.lease.resolve", close_meanwhile)
     with pytest.raises(ClosedError, match="was closed"):
         embedder.embed("a")
     assert len(pool) == before

@@ -56,8 +56,9 @@ from llm_multi_core.embedder.errors import (
     UntrustedCodeError,
 )
 from llm_multi_core.embedder.frameworks import FrameworkSpec, ModelSpec, OptionSpec
-from llm_multi_core.embedder.inputs.compound import audio_windows, interleaved, pdf_pages
+from llm_multi_core.embedder.inputs.compound import audio_windows, interleaved
 from llm_multi_core.embedder.inputs.mixed import Audio, Image, Text
+from llm_multi_core.embedder.inputs.pdf import pdf_pages
 from llm_multi_core.embedder.inputs.text import document_chunks
 from llm_multi_core.embedder.items import Item, Modality, Part, Role, Span, Task
 from llm_multi_core.embedder.mixed_result import MixedResult, Similarity

@@ -9,6 +9,7 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
+from llm_multi_core.embedder.errors import IncompatibleSpacesError
 from llm_multi_core.embedder.items import Modality
 from llm_multi_core.embedder.pipeline.report import Failure, Report
 from llm_multi_core.embedder.rows import FloatArray
@@ -22,10 +23,11 @@ class MixedResult:
     Attributes:
         vectors: one `(d,)` float32 an input, in order; of a failed input NaN.
         spaces: where each lies; `None` for a failed input.
-        modalities: what each input was; `None` where that could not be told.
+        modalities: what each input was; `None` for one that was refused, and for one of several modalities.
         via: how each came there where not directly: `"caption"`, `"transcript"`, `"alignment"`.
         failures: the inputs that have no vector, in order of index.
-        reports: what was done, by modality.
+        reports: what was done, by modality; of items of several parts by `"text + image"`.
+        space: where all of them lie, if that was asked for.
     """
 
     vectors: list[FloatArray]
@@ -33,7 +35,8 @@ class MixedResult:
     modalities: list[Modality | None]
     via: list[str | None]
     failures: list[Failure]
-    reports: Mapping[Modality, Report]
+    reports: Mapping[str, Report]
+    space: Space | None = None
 
     @property
     def ok(self) -> npt.NDArray[np.bool_]:
@@ -41,8 +44,20 @@ class MixedResult:
         return np.asarray([bool(len(vector)) and bool(np.isfinite(vector).all()) for vector in self.vectors], np.bool_)
 
     def joined(self) -> FloatArray:
-        """`(n, d)`: all vectors, where they are of one dimension."""
-        stacked: FloatArray = np.stack(self.vectors) if self.vectors else np.empty((0, 0), np.float32)
+        """`(n, d)`: all vectors, where they lie in one space.
+
+        Raises:
+            IncompatibleSpacesError: if they lie in several.
+        """
+        spaces = {space.fingerprint: space for space in (*self.spaces, self.space) if space is not None}
+        if len(spaces) > 1:
+            several = ", ".join(map(str, spaces.values()))
+            raise IncompatibleSpacesError(
+                f"vectors of several spaces do not make one array: {several}. embed_joint and run_joint put all inputs "
+                "into one space"
+            )
+        dimension = next((space.dimension for space in spaces.values()), 0)
+        stacked: FloatArray = np.stack(self.vectors) if self.vectors else np.empty((0, dimension), np.float32)
         return stacked
 
     def __len__(self) -> int:

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections import deque
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Sized
-from concurrent.futures import Future
-from dataclasses import dataclass
 from os import PathLike
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias
 
@@ -19,7 +16,7 @@ from llm_multi_core.embedder.inputs.samples import is_number
 from llm_multi_core.embedder.inputs.text import text_item
 from llm_multi_core.embedder.items import Item, Modality
 from llm_multi_core.embedder.pipeline.call import Call
-from llm_multi_core.embedder.pipeline.runtime import runtime
+from llm_multi_core.embedder.pipeline.reading import Reading, read_ahead
 from llm_multi_core.embedder.rows import FloatArray
 
 if TYPE_CHECKING:
@@ -32,9 +29,6 @@ AudioInput: TypeAlias = "Reference | np.ndarray[Any, Any] | tuple[np.ndarray[Any
 
 MEDIA_WINDOW = 256
 """Inputs that a stream of media holds at a time; pictures and arrays are large where texts are small."""
-
-_AHEAD = 32
-"""References whose files are looked into, or downloaded, at the same time."""
 
 
 class TextEmbedder(BaseEmbedder[str]):
@@ -92,27 +86,10 @@ class MediaEmbedder(BaseEmbedder[InputT]):
     def _items(self, call: Call, xs: Iterable[Any]) -> Iterator[Item | None]:
         # From a generator nothing is taken before its time: it may be a camera, or reuse its memory.
         several = isinstance(xs, Sized) and len(xs) > 1
-        return super()._items(call, self._read_ahead(xs) if several else xs)
+        return super()._items(call, read_ahead(xs, self._read, _is_path) if several else xs)
 
     def _item(self, value: Any) -> Item:
-        return value.future.result() if isinstance(value, _Reading) else self._read(value)
-
-    def _read_ahead(self, xs: Iterable[Any]) -> Iterator[Any]:
-        """The inputs, with the files behind paths and URLs being read in threads, some ahead."""
-        underway: deque[_Reading] = deque()
-        try:
-            for value in xs:
-                if not isinstance(value, str | PathLike):
-                    yield from _drained(underway)
-                    yield value
-                    continue
-                underway.append(_Reading(runtime.submit_decoding(self._read, value)))
-                if len(underway) > _AHEAD:
-                    yield underway.popleft()
-            yield from _drained(underway)
-        finally:
-            for reading in underway:
-                reading.future.cancel()
+        return value.item() if isinstance(value, Reading) else self._read(value)
 
 
 class ImageEmbedder(MediaEmbedder[ImageInput]):
@@ -232,16 +209,9 @@ class AudioEmbedder(MediaEmbedder[AudioInput]):
         return _is_reference(value)
 
 
-@dataclass(frozen=True, slots=True)
-class _Reading:
-    """An input whose file is being read in a thread."""
-
-    future: Future[Item]
-
-
-def _drained(underway: deque[_Reading]) -> Iterator[_Reading]:
-    while underway:
-        yield underway.popleft()
+def _is_path(value: Any) -> bool:
+    """Whether a value refers to a file or a download."""
+    return isinstance(value, str | PathLike)
 
 
 def _with_rate(x: Any, sample_rate: float | None) -> Any:

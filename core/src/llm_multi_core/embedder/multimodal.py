@@ -2,31 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+import json
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from functools import partial
+from hashlib import sha256
 from itertools import islice
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Self
 
-import numpy as np
 import numpy.typing as npt
 
 from llm_multi_core.embedder.analysis.similarity import cosine_similarity
 from llm_multi_core.embedder.bridges import Bridge
 from llm_multi_core.embedder.embedders import BaseEmbedder
-from llm_multi_core.embedder.errors import EmbedderError, IncompatibleSpacesError, InvalidInputError, InvalidOptionError
+from llm_multi_core.embedder.errors import ClosedError, IncompatibleSpacesError, InvalidInputError, InvalidOptionError
 from llm_multi_core.embedder.inputs.compound import OVERLAP_SECONDS, WINDOW_SECONDS, segments
-from llm_multi_core.embedder.inputs.mixed import Audio, Image, Text, mixed_item
+from llm_multi_core.embedder.inputs.mixed import is_one_input, mixed_item, names_a_file
 from llm_multi_core.embedder.inputs.shapes import require_many
 from llm_multi_core.embedder.inputs.sources import SourcePolicy
-from llm_multi_core.embedder.inputs.text import text_item
 from llm_multi_core.embedder.items import Item, Modality
+from llm_multi_core.embedder.mixed_call import Manner, MixedCall, embed_along
 from llm_multi_core.embedder.mixed_result import MixedResult, Similarity, join_via
 from llm_multi_core.embedder.pipeline.call import OnError
-from llm_multi_core.embedder.pipeline.report import EmbeddingResult, Failure, Report
+from llm_multi_core.embedder.pipeline.reading import Reading, read_ahead
+from llm_multi_core.embedder.pipeline.run import check_window
 from llm_multi_core.embedder.pipeline.runtime import runtime
-from llm_multi_core.embedder.routes import Route, Routes
+from llm_multi_core.embedder.routes import Routes
 from llm_multi_core.embedder.rows import FloatArray
 from llm_multi_core.embedder.spaces import Space
 
@@ -35,8 +36,6 @@ if TYPE_CHECKING:
 
 MIXED_WINDOW = 256
 """Inputs that a stream of mixed inputs holds at a time."""
-
-_Target = Literal["native", "joint"]
 
 
 class MultiModalEmbedder:
@@ -65,8 +64,11 @@ class MultiModalEmbedder:
     ) -> None:
         self._routes = Routes(dict(embedders), dict(joint or {}), alignments, dict(bridges or {}))
         self._sources = SourcePolicy(allow_urls=allow_urls)
-        if not self._routes.modalities:
+        self._closed = False
+        if not self.embedders:
             raise InvalidOptionError("a multimodal embedder needs at least one framework")
+        if bridges and Modality.TEXT not in self.embedders:
+            raise InvalidOptionError("bridge= puts media into words, which need a framework for text: text_framework=")
 
     # What it is.
 
@@ -86,7 +88,7 @@ class MultiModalEmbedder:
         Raises:
             InvalidInputError: if it embeds no such inputs.
         """
-        return self._native(Modality(modality)).space
+        return self._routes.of((Modality(modality),)).space
 
     @property
     def space(self) -> Space:
@@ -117,6 +119,18 @@ class MultiModalEmbedder:
         found = {modality: self._routes.to(space, modality) if space else None for modality in self.modalities}
         return {str(modality): str(route) for modality, route in found.items() if route is not None}
 
+    @property
+    def encoder_id(self) -> str:
+        """A hash over everything that can change a vector of `embed_joint` in its last bits; keys caches.
+
+        Raises:
+            IncompatibleSpacesError: if no two modalities share a space.
+        """
+        space = self.space
+        routes = {modality: self._routes.to(space, modality) for modality in self.joint_modalities}
+        identity = {str(modality): route.identity for modality, route in routes.items() if route is not None}
+        return sha256(json.dumps([space.fingerprint, identity], sort_keys=True).encode()).hexdigest()
+
     # Each input in the space of its modality.
 
     def embed(self, x: Any, role: str | None = None, *, instruction: str | None = None) -> FloatArray:
@@ -145,7 +159,7 @@ class MultiModalEmbedder:
         show_progress: bool = False,
     ) -> MixedResult:
         """Like `embed_batch`, with spaces and reports; `on_error="collect"` lists failures instead of raising."""
-        return self._run("native", xs, role, on_error, instruction, show_progress)
+        return self._run(xs, None, Manner(role, on_error, instruction, show_progress))
 
     # All inputs in one space.
 
@@ -171,7 +185,7 @@ class MultiModalEmbedder:
         show_progress: bool = False,
     ) -> MixedResult:
         """Like `embed_joint`, with reports; `on_error="collect"` lists failures instead of raising."""
-        return self._run("joint", xs, role, on_error, instruction, show_progress)
+        return self._run(xs, self.space, Manner(role, on_error, instruction, show_progress))
 
     def embed_joint_stream(
         self,
@@ -181,10 +195,18 @@ class MultiModalEmbedder:
         *,
         instruction: str | None = None,
     ) -> Iterator[FloatArray]:
-        """The vectors of any number of inputs in the joint space, in blocks `(m, d)`, in bounded memory."""
-        inputs = iter(iterable)
+        """The vectors of any number of inputs in the joint space in bounded memory.
+
+        Yields:
+            `(m, d)` float32 for the next `m` inputs, in order; `m` is `window` but for the last.
+        """
+        check_window(window)
+        require_many(iterable, "input", is_one_input(iterable))
+        space, manner = self.space, Manner(role, instruction=instruction)
+        inputs, first = iter(iterable), 0
         while block := list(islice(inputs, window)):
-            yield self.embed_joint(block, role, instruction=instruction)
+            yield self._run(block, space, manner, first).joined()
+            first += len(block)
 
     def similarity(self, a: Any, b: Any) -> Similarity:
         """The cosine of two inputs of any modalities, both in the symmetric role.
@@ -195,10 +217,10 @@ class MultiModalEmbedder:
         Raises:
             IncompatibleSpacesError: if they reach no common space, with the ways to get one.
         """
-        items = [self._item(value, index) for index, value in enumerate((a, b))]
-        routes = self._routes.between(*(_modality(item) for item in items))
-        ways = enumerate(zip(routes, items, strict=True))
-        u, v = (self._along(route, [item], [index], None).vectors[0] for index, (route, item) in ways)
+        self._refuse_closed()
+        first, second = (self._only(value, index) for index, value in enumerate((a, b)))
+        routes = self._routes.between(first.signature[0], second.signature[0])
+        u, v = (embed_along(*pair) for pair in zip(routes, (first, second), (0, 1), strict=True))
         return Similarity(cosine_similarity(u, v), routes[0].space, join_via([route.via for route in routes]))
 
     @staticmethod
@@ -207,8 +229,18 @@ class MultiModalEmbedder:
         return cosine_similarity(u, v)
 
     def segments(self, source: Any, *, seconds: float = WINDOW_SECONDS, overlap: float = OVERLAP_SECONDS) -> list[Item]:
-        """The items of a source: pages of a PDF, overlapping windows of a long recording, else one; with spans."""
-        return segments(source, seconds=seconds, overlap=overlap, policy=self._sources)
+        """The items of a source: pages of a PDF, overlapping windows of a long recording, else one; with spans.
+
+        Args:
+            source: an input, or the path of a PDF.
+            seconds: length of a window.
+            overlap: seconds that a window shares with the one before it.
+
+        Raises:
+            InvalidInputError: if it cannot be read.
+        """
+        own_rate = self._sample_rate
+        return segments(source, seconds=seconds, overlap=overlap, policy=self._sources, own_rate=own_rate)
 
     # The same for asynchronous callers.
 
@@ -233,7 +265,7 @@ class MultiModalEmbedder:
         show_progress: bool = False,
     ) -> MixedResult:
         """`run` without blocking the event loop."""
-        return await self._arun("native", xs, role, on_error, instruction, show_progress)
+        return await self._arun(xs, None, Manner(role, on_error, instruction, show_progress))
 
     async def aembed_joint(
         self, xs: Iterable[Any], role: str | None = None, show_progress: bool = False, *, instruction: str | None = None
@@ -252,25 +284,42 @@ class MultiModalEmbedder:
         show_progress: bool = False,
     ) -> MixedResult:
         """`run_joint` without blocking the event loop."""
-        return await self._arun("joint", xs, role, on_error, instruction, show_progress)
+        space = await runtime.in_thread(lambda: self.space)
+        return await self._arun(xs, space, Manner(role, on_error, instruction, show_progress))
+
+    async def aembed_joint_stream(
+        self,
+        iterable: Iterable[Any],
+        role: str | None = None,
+        window: int = MIXED_WINDOW,
+        *,
+        instruction: str | None = None,
+    ) -> AsyncIterator[FloatArray]:
+        """`embed_joint_stream` without blocking the event loop."""
+        check_window(window)
+        require_many(iterable, "input", is_one_input(iterable))
+        space, manner = await runtime.in_thread(lambda: self.space), Manner(role, instruction=instruction)
+        inputs, first = iter(iterable), 0
+        while block := await runtime.in_thread(lambda: list(islice(inputs, window))):
+            yield (await self._arun(block, space, manner, first)).joined()
+            first += len(block)
 
     # Life.
 
     def uncached(self) -> Self:
         """Another embedder of the same models, without caches."""
-        copy = type(self).__new__(type(self))
         routes = self._routes
-        copy._routes = Routes(
+        return type(self)(
             {modality: embedder.uncached() for modality, embedder in routes.embedders.items()},
-            {modality: embedder.uncached() for modality, embedder in routes.joint.items()},
-            routes.alignments,
-            routes.bridges,
+            joint={modality: embedder.uncached() for modality, embedder in routes.joint.items()},
+            alignments=routes.alignments,
+            bridges={modality: bridge.uncached() for modality, bridge in routes.bridges.items()},
+            allow_urls=self._sources.allow_urls,
         )
-        copy._sources = self._sources
-        return copy
 
     def close(self) -> None:
-        """Give all models back. Closing twice is harmless."""
+        """Give all models back; nothing can be embedded any more. Closing twice is harmless."""
+        self._closed = True
         for embedder in (*self._routes.embedders.values(), *self._routes.joint.values()):
             embedder.close()
         for bridge in self._routes.bridges.values():
@@ -285,99 +334,47 @@ class MultiModalEmbedder:
         self.close()
 
     def __repr__(self) -> str:
-        parts = [f"{modality}={embedder.framework!r}" for modality, embedder in self.embedders.items()]
+        named = {modality: repr(embedder.framework) for modality, embedder in self.embedders.items()}
+        named = {**{modality: bridge.name for modality, bridge in self._routes.bridges.items()}, **named}
+        parts = [f"{modality}={named[modality]}" for modality in self.modalities]
         return f"{type(self).__name__}({', '.join(parts)})"
 
     # How it is done.
 
-    def _run(
-        self,
-        target: _Target,
-        xs: Iterable[Any],
-        role: str | None,
-        on_error: OnError,
-        instruction: str | None,
-        show_progress: bool,
-    ) -> MixedResult:
-        work = self._split(target, xs, on_error)
+    def _run(self, xs: Iterable[Any], space: Space | None, manner: Manner, first: int = 0) -> MixedResult:
+        call = self._call(xs, space, manner, first)
+        return self._warned(call, call.run())
 
-        def embed(share: _Share) -> EmbeddingResult:
-            return self._along(share.route, share.items, share.positions, role, on_error, instruction, show_progress)
+    async def _arun(self, xs: Iterable[Any], space: Space | None, manner: Manner, first: int = 0) -> MixedResult:
+        call = await runtime.in_thread(self._call, xs, space, manner, first)
+        return self._warned(call, await call.arun())
 
-        return work.joined(_side_by_side(embed, work.shares))
+    def _call(self, xs: Iterable[Any], space: Space | None, manner: Manner, first: int) -> MixedCall:
+        """The inputs of a call, looked into and split by their routes."""
+        self._refuse_closed()
+        require_many(xs, "input", is_one_input(xs))
+        call = MixedCall(manner, space, first)
+        read = read_ahead(xs, self._item, names_a_file)
+        call.take((partial(self._read, value) for value in read), partial(self._routes.of, space=space))
+        return call
 
-    async def _arun(
-        self,
-        target: _Target,
-        xs: Iterable[Any],
-        role: str | None,
-        on_error: OnError,
-        instruction: str | None,
-        show_progress: bool,
-    ) -> MixedResult:
-        import asyncio
-
-        work = await runtime.in_thread(self._split, target, xs, on_error)
-
-        async def embed(share: _Share) -> EmbeddingResult:
-            route = share.route
-            words, kept, failures = await runtime.in_thread(_in_words, route, share.items, share.positions, on_error)
-            result = await route.embedder._arun_at(
-                kept, words, role, on_error=on_error, instruction=instruction, show_progress=show_progress
-            )
-            return await runtime.in_thread(_finish, route, share.positions, kept, result, failures)
-
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(embed(share)) for share in work.shares]
-        return await runtime.in_thread(work.joined, [task.result() for task in tasks])
-
-    def _along(
-        self,
-        route: Route,
-        items: Sequence[Item],
-        positions: Sequence[int],
-        role: str | None,
-        on_error: OnError = "raise",
-        instruction: str | None = None,
-        show_progress: bool = False,
-    ) -> EmbeddingResult:
-        """The vectors of items by a route; failures have the indices of `positions`."""
-        words, kept, failures = _in_words(route, items, positions, on_error)
-        result = route.embedder._run_at(
-            kept, words, role, on_error=on_error, instruction=instruction, show_progress=show_progress
-        )
-        return _finish(route, positions, kept, result, failures)
-
-    def _split(self, target: _Target, xs: Iterable[Any], on_error: OnError) -> _Work:
-        """The inputs as items, by the route that each takes."""
-        require_many(xs, Modality.TEXT, isinstance(xs, str | bytes | Text | Image | Audio | Item))
-        routes: dict[tuple[Modality, ...], Route] = {}
-        shares: dict[tuple[Modality, ...], _Share] = {}
-        work = _Work([], {}, [])
-        for index, value in enumerate(xs):
-            try:
-                item = self._item(value, index)
-                if item.signature not in routes:
-                    routes[item.signature] = self._route(target, item.signature)
-            except InvalidInputError as error:
-                told = error.at(index)
-                if on_error == "raise":
-                    raise told from error.__cause__
-                work.failures.append(Failure(index, told))
-                work.signatures.append(None)
-                continue
-            work.signatures.append(item.signature)
-            share = shares.setdefault(item.signature, _Share(routes[item.signature], [], []))
-            share.items.append(item)
-            share.positions.append(index)
-        work.by_signature.update(shares)
-        return work
-
-    def _item(self, value: Any, index: int) -> Item:
+    def _only(self, value: Any, index: int) -> Item:
+        """An item of one part."""
         try:
-            return mixed_item(value, self._sources, self._sample_rate())
+            item = self._item(value)
+            if len(item.parts) != 1:
+                raise InvalidInputError(
+                    f"an item of {len(item.parts)} parts has no one modality; compare vectors of embed_joint"
+                )
         except InvalidInputError as error:
             raise error.at(index) from error.__cause__
+        return item
+
+    def _read(self, value: Any) -> Item:
+        return value.item() if isinstance(value, Reading) else self._item(value)
+
+    def _item(self, value: Any) -> Item:
+        return mixed_item(value, self._sources, self._sample_rate)
 
     def _sample_rate(self) -> int | None:
         """The rate of a bare array of samples: that of the audio model, as for an audio embedder."""
@@ -389,127 +386,13 @@ class MultiModalEmbedder:
         intake = route.embedder._resolve().description.intake
         return None if intake is None else intake.sample_rate
 
-    def _native(self, modality: Modality) -> Route:
-        route = self._routes.native(modality)
-        if route is None:
-            raise InvalidInputError(f"no framework for {modality} was configured; pass {modality}_framework=")
-        return route
+    def _refuse_closed(self) -> None:
+        if self._closed:
+            raise ClosedError(f"{self!r} was closed")
 
-    def _route(self, target: _Target, signature: tuple[Modality, ...]) -> Route:
-        if len(set(signature)) > 1 or len(signature) > 1:
-            return self._interleaving(target, signature)
-        (modality,) = signature
-        if target == "native":
-            return self._native(modality)
-        route = self._routes.to(self.space, modality)
-        if route is None:
-            self._native(modality)
-            raise IncompatibleSpacesError(self._routes.explain_gap([*self.joint_modalities, modality]))
-        return route
-
-    def _interleaving(self, target: _Target, signature: tuple[Modality, ...]) -> Route:
-        """The route of an item of several parts: an embedder that takes them together."""
-        space = self.space if target == "joint" else None
-        for embedder in (*self._routes.embedders.values(), *self._routes.joint.values()):
-            description = embedder._resolve().description
-            fits = set(signature) <= embedder.space.modalities and description.interleaves
-            if fits and (space is None or embedder.space.fingerprint == space.fingerprint):
-                return Route(embedder)
-        raise InvalidInputError(f"no framework that was configured takes {' and '.join(signature)} in one item")
-
-
-@dataclass(slots=True)
-class _Share:
-    """The items that take one route, and where they stand among the inputs."""
-
-    route: Route
-    items: list[Item]
-    positions: list[int]
-
-
-@dataclass(slots=True)
-class _Work:
-    """The inputs of a call, split by route."""
-
-    signatures: list[tuple[Modality, ...] | None]
-    by_signature: dict[tuple[Modality, ...], _Share]
-    failures: list[Failure]
-
-    @property
-    def shares(self) -> list[_Share]:
-        return list(self.by_signature.values())
-
-    def joined(self, results: Sequence[EmbeddingResult]) -> MixedResult:
-        """The results of the shares, put back into the order of the inputs."""
-        count = len(self.signatures)
-        dimensions = {result.vectors.shape[1] for result in results}
-        blank: FloatArray = np.full(dimensions.pop() if len(dimensions) == 1 else 0, np.nan, np.float32)
-        vectors: list[FloatArray] = [blank] * count
-        spaces: list[Space | None] = [None] * count
-        via: list[str | None] = [None] * count
-        failures, reports = list(self.failures), dict[Modality, Report]()
-        for share, result in zip(self.shares, results, strict=True):
-            failures += result.failures
-            failed = {failure.index for failure in result.failures}
-            reports[share.items[0].signature[0]] = result.report
-            for position, vector in zip(share.positions, result.vectors, strict=True):
-                vectors[position] = vector
-                spaces[position] = None if position in failed else share.route.space
-                via[position] = None if position in failed else share.route.via
-        modalities = [signature[0] if signature else None for signature in self.signatures]
-        failures.sort(key=lambda failure: failure.index)
-        return MixedResult(vectors, spaces, modalities, via, failures, reports)
-
-
-def _modality(item: Item) -> Modality:
-    if len(item.parts) != 1:
-        raise InvalidInputError("an item of several parts has no one modality; compare vectors of embed_joint")
-    return item.signature[0]
-
-
-def _side_by_side(function: Callable[[_Share], EmbeddingResult], shares: Sequence[_Share]) -> list[EmbeddingResult]:
-    """The function of every share, each in a thread of its own where there are several."""
-    if len(shares) < 2:
-        return [function(share) for share in shares]
-    with ThreadPoolExecutor(len(shares), thread_name_prefix="llm-multi-core-mixed") as threads:
-        return list(threads.map(function, shares))
-
-
-def _in_words(
-    route: Route, items: Sequence[Item], positions: Sequence[int], on_error: OnError
-) -> tuple[list[Item], list[int], list[Failure]]:
-    """What a route's embedder is to embed: the items, or the words for them; where they stand; what has no words."""
-    if route.bridge is None:
-        return list(items), list(positions), []
-    words: list[Item] = []
-    kept: list[int] = []
-    failures: list[Failure] = []
-    for item, position, text in zip(items, positions, route.bridge.texts(items), strict=True):
-        if isinstance(text, EmbedderError):
-            error = text.at(position) if isinstance(text, InvalidInputError) else text
-            if on_error == "raise":
-                raise error
-            failures.append(Failure(position, error))
-        else:
-            words.append(replace(text_item(text), span=item.span))
-            kept.append(position)
-    return words, kept, failures
-
-
-def _finish(
-    route: Route, positions: Sequence[int], kept: Sequence[int], result: EmbeddingResult, failures: list[Failure]
-) -> EmbeddingResult:
-    """Carry vectors over the route's alignment, and put blanks where an item had no words."""
-    vectors = result.vectors
-    if route.alignment is not None:
-        ok = result.ok
-        carried: FloatArray = np.full((len(vectors), route.space.dimension), np.nan, np.float32)
-        if ok.any():
-            carried[ok] = route.alignment.apply(vectors[ok])
-        vectors = carried
-    result.report.failures.extend(failures)
-    if len(kept) < len(positions):
-        whole: FloatArray = np.full((len(positions), vectors.shape[1]), np.nan, np.float32)
-        whole[np.isin(np.asarray(positions), np.asarray(kept))] = vectors
-        vectors = whole
-    return EmbeddingResult(vectors, result.report)
+    @staticmethod
+    def _warned(call: MixedCall, result: MixedResult) -> MixedResult:
+        """Warn, in the thread of the caller and at its line, of inputs that were cut."""
+        for share, report in zip(call.shares.values(), result.reports.values(), strict=True):
+            share.route.embedder._warn_of_truncation(report)
+        return result

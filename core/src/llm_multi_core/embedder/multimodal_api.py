@@ -14,6 +14,7 @@ from llm_multi_core.embedder.multimodal import MultiModalEmbedder
 
 if TYPE_CHECKING:
     from llm_multi_core.embedder.analysis.alignment import Alignment
+    from llm_multi_core.embedder.frameworks import Offer
     from llm_multi_core.embedder.host import Host
     from llm_multi_core.embedder.pipeline.cache import VectorCache
     from llm_multi_core.embedder.pipeline.call import TruncationPolicy
@@ -51,7 +52,10 @@ def create_multimodal_embedder(
     host: Host | None = None,
     **options: Any,
 ) -> MultiModalEmbedder:
-    """An embedder for texts, images and audio together. Nothing is loaded or sent before its first use.
+    """An embedder for texts, images and audio together. No model is loaded and nothing sent before its first use.
+
+    Of a framework for several modalities the model's configuration is read at once, and downloaded if need be,
+    since that says what the model embeds.
 
     Either one `framework` that embeds several modalities into one space, or a framework for each
     modality. Vectors of two modalities can be compared where they share a space: by themselves, or by
@@ -72,7 +76,7 @@ def create_multimodal_embedder(
         bridge: for images and audio what puts them into words: the name of a framework that does
             (`{"image": "caption", "audio": "transcript"}`), a `Bridge`, or a function from decoded media to texts.
         text: settings of the text embedder only, such as `{"model": ..., "dimensions": ...}`, and its
-            framework's own options.
+            framework's own options; goes with `text_framework`.
         image: those of the image embedder.
         audio: those of the audio embedder.
         device: as for the other factories, for all local frameworks.
@@ -81,7 +85,7 @@ def create_multimodal_embedder(
         batch_size: likewise.
         cache: likewise; one cache serves all of them.
         dimensions: with `framework` only.
-        api_key: a hosted framework's key, or keys by framework name.
+        api_key: the hosted framework's key; of several, keys by framework name (`{"openai": ..., "cohere": ...}`).
         allow_urls: fetch http(s) URLs, though never from addresses that are not public.
         host: where plugins are looked up; by default all that are installed.
         **options: with `framework` only: its own options.
@@ -110,27 +114,26 @@ def create_multimodal_embedder(
         _refuse_both(named, own)
         embedders = maker.joint(framework, {"model": model, "dimensions": dimensions, **options})
     else:
+        _refuse_unnamed(named, own)
         alone = {"model": model, "dimensions": dimensions, **options}
         if wrong := sorted(name for name, value in alone.items() if value is not None):
             raise InvalidOptionError(
                 f"{wrong[0]}= goes with framework=; for one of several frameworks pass text=, image= or audio= as "
                 f"{{{wrong[0]!r}: ...}}"
             )
-        if not any(named.values()) and joint_framework is None:
-            named = dict.fromkeys(named)
-            embedders = {modality: maker.one(modality, None, own[modality]) for modality in named}
-        else:
-            embedders = {
-                modality: maker.one(modality, name, own[modality])
-                for modality, name in named.items()
-                if name is not None
-            }
+        every = not any(named.values()) and joint_framework is None
+        embedders = {
+            modality: maker.one(modality, name, own[modality])
+            for modality, name in named.items()
+            if every or name is not None
+        }
     joint = _joint(maker, joint_framework, joint_model, embedders)
+    maker.check_keys()
     return MultiModalEmbedder(
         embedders,
         joint=joint,
         alignments=_alignments(alignment),
-        bridges=_bridges(bridge, host, common),
+        bridges=_bridges(bridge, maker.host, common),
         allow_urls=allow_urls,
     )
 
@@ -142,47 +145,82 @@ class _Maker:
         self._common = dict(common)
         self._api_key = api_key
         self._allow_urls = allow_urls
+        self._take_keys: dict[str, set[str]] = {}
+
+    @property
+    def host(self) -> Host:
+        """Where plugins are looked up."""
+        from llm_multi_core.embedder.host import default_host
+
+        host: Host = self._common["host"] or default_host()
+        return host
 
     def one(self, modality: Modality, framework: str | None, own: Mapping[str, Any] | None) -> BaseEmbedder[Any]:
         """The embedder of a modality."""
-        settings = {**self._shared(modality, framework), **(own or {})}
+        settings = {**self._shared(modality, framework, own or {}), **(own or {})}
         return _FACTORIES[modality](framework, **settings)
 
     def joint(self, framework: str, own: Mapping[str, Any]) -> dict[Modality, BaseEmbedder[Any]]:
-        """The embedders of a framework, one for each modality that its model embeds.
+        """The embedders of a framework, one for each modality that its model embeds."""
+        from llm_multi_core.embedder.host.absence import FrameworkName
 
-        Raises:
-            InvalidOptionError: if they share no space.
-        """
-        from llm_multi_core.embedder.host import default_host
-
-        host = self._common["host"] or default_host()
-        offers = [offer for offer in host.offers() if framework in (offer.spec.name, offer.qualified_name)]
-        modalities = [m for m in Modality if any(m in offer.spec.modalities and offer.spec.target for offer in offers)]
+        name = FrameworkName.parse(framework)
+        offers = [offer for offer in self.host.offers() if name.fits(offer)]
+        embedded = {modality for offer in offers if offer.spec.target for modality in offer.spec.modalities}
+        modalities = [modality for modality in _FACTORIES if modality in embedded]
         if not modalities:
-            host.find(framework, Modality.TEXT)  # which says why not
+            self.one(self._any_modality(name.framework, offers), framework, own)  # which says why not
         made = {modality: self.one(modality, framework, own) for modality in modalities}
         serves = {m: embedder for m, embedder in made.items() if m in _modalities_of(embedder)}
         for modality in made.keys() - serves.keys():
             made[modality].close()
         return serves
 
-    def _shared(self, modality: Modality, framework: str | None) -> dict[str, Any]:
-        from llm_multi_core.embedder.host import default_host
+    def check_keys(self) -> None:
+        """Refuse keys that are for no framework, and a key that would go to several providers.
 
-        offer = (self._common["host"] or default_host()).find(framework, modality)
+        Raises:
+            InvalidOptionError: naming frameworks, and no key.
+        """
+        takers = ", ".join(map(repr, self._take_keys)) or "none of them"
+        if isinstance(self._api_key, Mapping):
+            names = set().union(*self._take_keys.values())
+            if strays := [name for name in self._api_key if name not in names]:
+                raise InvalidOptionError(f"api_key= has a key for {strays[0]!r}; frameworks that take one: {takers}")
+        elif self._api_key is not None and len(self._take_keys) != 1:
+            raise InvalidOptionError(
+                f"api_key= is one key, and {takers} of these frameworks take one; pass keys by name: "
+                "api_key={'framework': key}"
+            )
+
+    @staticmethod
+    def _any_modality(name: str, offers: Sequence[Offer]) -> Modality:
+        """A modality for which a framework is offered, or known."""
+        from llm_multi_core.embedder.host.known import KNOWN_FRAMEWORKS
+
+        offered = [modality for offer in offers for modality in offer.spec.modalities]
+        known = [modality for entry in KNOWN_FRAMEWORKS if entry.name == name for modality in entry.modalities]
+        return next(iter((*offered, *known)), Modality.TEXT)
+
+    def _shared(self, modality: Modality, framework: str | None, own: Mapping[str, Any]) -> dict[str, Any]:
+        offer = self.host.find(framework, modality)
         settings = dict(self._common)
         if offer.spec.hosted:  # a device and a precision are for the local ones among several
             settings.update(device=None, precision="auto")
-        settings["api_key"] = self._key(offer.spec.name, takes_key=offer.spec.credentials is not None)
+        if own.get("api_key") is None:
+            settings["api_key"] = self._key(offer)
         if modality is not Modality.TEXT:
             settings["allow_urls"] = self._allow_urls
         return settings
 
-    def _key(self, framework: str, *, takes_key: bool) -> Any:
+    def _key(self, offer: Offer) -> Any:
+        if offer.spec.credentials is None:
+            return None
+        names = {offer.spec.name, offer.qualified_name}
+        self._take_keys.setdefault(offer.spec.name, names)
         if isinstance(self._api_key, Mapping):
-            return self._api_key.get(framework)
-        return self._api_key if takes_key else None
+            return next((self._api_key[name] for name in names if name in self._api_key), None)
+        return self._api_key
 
 
 def _modalities_of(embedder: BaseEmbedder[Any]) -> frozenset[Modality]:
@@ -201,6 +239,12 @@ def _refuse_both(named: Mapping[Modality, str | None], own: Mapping[Modality, An
             )
 
 
+def _refuse_unnamed(named: Mapping[Modality, str | None], own: Mapping[Modality, Any]) -> None:
+    for modality, settings in own.items():
+        if settings is not None and named[modality] is None and any(named.values()):
+            raise InvalidOptionError(f"{modality}= goes with {modality}_framework=, which was not named")
+
+
 def _joint(
     maker: _Maker, framework: str | None, model: str | None, embedders: Mapping[Modality, BaseEmbedder[Any]]
 ) -> dict[Modality, BaseEmbedder[Any]]:
@@ -208,9 +252,18 @@ def _joint(
         if model is not None:
             raise InvalidOptionError("joint_model= goes with joint_framework=")
         return {}
-    if framework != AUTO:
-        return maker.joint(framework, {"model": model} if model is not None else {})
-    return _automatic(maker, embedders)
+    if framework == AUTO:
+        if model is not None:
+            raise InvalidOptionError("joint_model= goes with the name of a framework, not with joint_framework='auto'")
+        return _automatic(maker, embedders)
+    joint = maker.joint(framework, {"model": model} if model is not None else {})
+    if len({embedder.space.fingerprint for embedder in joint.values()}) == len(joint):
+        served = "; ".join(f"{modality} goes to {embedder.space}" for modality, embedder in joint.items())
+        raise InvalidOptionError(
+            f"joint_framework={framework!r} embeds no two modalities into one space: {served}. Frameworks that do: "
+            f"{', '.join(sorted({offer.spec.name for offer in maker.host.offers() if offer.spec.joint}))}"
+        )
+    return joint
 
 
 def _automatic(maker: _Maker, embedders: Mapping[Modality, BaseEmbedder[Any]]) -> dict[Modality, BaseEmbedder[Any]]:
@@ -219,13 +272,14 @@ def _automatic(maker: _Maker, embedders: Mapping[Modality, BaseEmbedder[Any]]) -
     Raises:
         FrameworkUnavailableError: if there is none.
     """
-    from llm_multi_core.embedder.host import default_host
+    from llm_multi_core.embedder.host.known import KNOWN_FRAMEWORKS
 
-    host = maker._common["host"] or default_host()
+    known = [entry.name for entry in KNOWN_FRAMEWORKS]
+    offered = {offer.spec.name for offer in maker.host.offers() if offer.spec.joint and not offer.spec.hosted}
     wanted = set(embedders) or {Modality.TEXT, Modality.IMAGE, Modality.AUDIO}
     best: dict[Modality, BaseEmbedder[Any]] = {}
     tried: list[str] = []
-    for name in dict.fromkeys(offer.spec.name for offer in host.offers() if offer.spec.joint and not offer.spec.hosted):
+    for name in sorted(offered, key=lambda name: (known.index(name) if name in known else len(known), name)):
         found: dict[Modality, BaseEmbedder[Any]] = {}
         try:
             found = maker.joint(name, {"local_files_only": True})
@@ -254,7 +308,7 @@ def _alignments(alignment: Any) -> tuple[Alignment, ...]:
     return alignments
 
 
-def _bridges(bridge: Any, host: Host | None, common: Mapping[str, Any]) -> dict[Modality, Bridge]:
+def _bridges(bridge: Any, host: Host, common: Mapping[str, Any]) -> dict[Modality, Bridge]:
     if bridge is None:
         return {}
     if not isinstance(bridge, Mapping):
@@ -268,16 +322,14 @@ def _media(name: Any) -> Modality:
     raise InvalidOptionError(f"bridge= has 'image' and 'audio', not {name!r}")
 
 
-def _bridge(modality: Modality, value: Any, host: Host | None, common: Mapping[str, Any]) -> Bridge:
-    from llm_multi_core.embedder.host import default_host
-
+def _bridge(modality: Modality, value: Any, host: Host, common: Mapping[str, Any]) -> Bridge:
     if isinstance(value, Bridge):
         if value.modality != modality:
             raise InvalidOptionError(f"bridge=: {value!r} takes {value.modality}, not {modality}")
         return value
     if isinstance(value, str):
         settings = {"device": common["device"], "precision": common["precision"]}
-        return Bridge.of_framework(host or default_host(), value, modality, **settings)
+        return Bridge.of_framework(host, value, modality, **settings)
     if callable(value):
         return Bridge.of_function(value, modality)
     raise InvalidOptionError(f"bridge= takes a framework's name, a Bridge or a function, not {type(value).__name__}")

@@ -173,7 +173,7 @@ def _embed_all(
         index = error.index if isinstance(error, InvalidInputError) else min(error.indices, default=None)
         raise CommandError(_located(error, index, inputs)) from error
     writer.finish()
-    warn_of_truncation(resolved, call)
+    warn_of_truncation(resolved, call.truncation, call.report)
     return call.report
 
 

@@ -32,7 +32,7 @@ from llm_multi_core.embedder.items import DIGEST_SIZE, Item, Modality, Part
 if TYPE_CHECKING:
     from soundfile import SoundFile
 
-__all__ = ["AudioSource", "Waveform", "audio_item", "split_audio"]
+__all__ = ["AudioSource", "Waveform", "audio_item", "split_audio", "stretch_audio"]
 
 _DIGEST = b"audio"
 _BLOCK = 1 << 18
@@ -137,21 +137,27 @@ def audio_item(value: Any, sample_rate: int | None, policy: SourcePolicy | None 
     return Item((Part(Modality.AUDIO, payload, source.digest(_DIGEST, policy)),))
 
 
+def stretch_audio(item: Item, start: float, end: float) -> Item:
+    """The stretch of a one-part audio item from `start` to `end`, in seconds, with a digest of its own."""
+    (part,) = item.parts
+    piece: AudioSource = part.payload.stretch(start, end)
+    name = f"{piece.start!r}:{piece.end!r}".encode()
+    digest = blake2b(part.digest + name, digest_size=DIGEST_SIZE, person=_DIGEST).digest()
+    return replace(item, parts=(replace(part, payload=piece, digest=digest),))
+
+
 def split_audio(item: Item, seconds: float) -> list[Item]:
     """A one-part audio item as consecutive stretches of at most `seconds`, nothing left out.
 
     What an encoder's `split` returns. The stretches have digests of their own.
     """
-    part = item.parts[0]
-    sound: AudioSource = part.payload
+    sound: AudioSource = item.parts[0].payload
     pieces: list[Item] = []
     for number in range(max(1, -int(-sound.seconds // seconds))):
-        piece = sound.stretch(number * seconds, (number + 1) * seconds)
-        if pieces and piece.seconds * 1e6 < 1:  # what rounding left over is no sample
+        piece = stretch_audio(item, number * seconds, (number + 1) * seconds)
+        if pieces and piece.parts[0].payload.seconds * 1e6 < 1:  # what rounding left over is no sample
             break
-        name = f"{piece.start!r}:{piece.end!r}".encode()
-        digest = blake2b(part.digest + name, digest_size=DIGEST_SIZE, person=_DIGEST).digest()
-        pieces.append(replace(item, parts=(replace(part, payload=piece, digest=digest),)))
+        pieces.append(piece)
     return pieces
 
 

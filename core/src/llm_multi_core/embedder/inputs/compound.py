@@ -1,4 +1,4 @@
-"""Sources that become several items: the pages of a PDF, the windows of a long recording; and items of several parts.
+"""Sources that become several items, such as the windows of a long recording; and items of several parts.
 
 Each item carries the span of its source that it shows, so that results can cite it.
 """
@@ -6,57 +6,22 @@ Each item carries the span of its source that it shows, so that results can cite
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import replace
-from hashlib import blake2b
-from pathlib import Path
 from typing import Any
 
 from llm_multi_core.embedder.errors import InvalidInputError
-from llm_multi_core.embedder.inputs.audio import AudioSource, audio_item
-from llm_multi_core.embedder.inputs.image import image_item
-from llm_multi_core.embedder.inputs.libraries import require
-from llm_multi_core.embedder.inputs.mixed import mixed_item
-from llm_multi_core.embedder.inputs.sources import SourcePolicy, find_source
-from llm_multi_core.embedder.items import DIGEST_SIZE, Item, Modality, Span
+from llm_multi_core.embedder.inputs.audio import AudioSource, audio_item, stretch_audio
+from llm_multi_core.embedder.inputs.mixed import is_pdf, mixed_item, unwrapped
+from llm_multi_core.embedder.inputs.pdf import pdf_pages
+from llm_multi_core.embedder.inputs.sources import SourcePolicy, name_of
+from llm_multi_core.embedder.items import Item, Modality, Span
 
-PAGE_SIDE = 1536
-"""Pixels of the longer side of a rendered page: text of a printed page stays legible to a vision model."""
 WINDOW_SECONDS, OVERLAP_SECONDS = 30.0, 5.0
 """Windows of a long recording, and by how much each begins before the one before it ends."""
 
-
-def pdf_pages(source: Any, *, longest_side: int = PAGE_SIDE, policy: SourcePolicy | None = None) -> Iterator[Item]:
-    """The pages of a PDF as images, one after the other, each with its page number (from 1) as span.
-
-    Args:
-        source: a path, a `file:`, `data:` or (if allowed) `http(s):` URL, bytes, or a binary file.
-        longest_side: pixels of a page's longer side.
-        policy: what references may lead to.
-
-    Raises:
-        InvalidInputError: if it is no PDF, is damaged, or needs a password.
-        FrameworkUnavailableError: if pypdfium2 is not installed.
-    """
-    name = _name_of(source)
-    with _opened_pdf(source, policy) as (document, label):
-        for number in range(1, len(document) + 1):
-            yield _page(document, number, longest_side, label, name)
-
-
-def pdf_page(source: Any, number: int, *, longest_side: int = PAGE_SIDE, policy: SourcePolicy | None = None) -> Item:
-    """One page of a PDF as an image, by its number from 1; otherwise as `pdf_pages`."""
-    with _opened_pdf(source, policy) as (document, label):
-        if not 1 <= number <= len(document):
-            raise InvalidInputError(f"{label} has {len(document)} pages, and no page {number}")
-        return _page(document, number, longest_side, label, _name_of(source))
-
-
-def pdf_page_count(source: Any, *, policy: SourcePolicy | None = None) -> int:
-    """How many pages a PDF has; errors as of `pdf_pages`."""
-    with _opened_pdf(source, policy) as (document, _):
-        return len(document)
+_SHORTEST_SECONDS = 0.001
+"""By less than that, which no span would show, a recording is not longer than a window."""
 
 
 def audio_windows(
@@ -82,17 +47,7 @@ def audio_windows(
     Raises:
         InvalidInputError: if it cannot be read, or the windows cannot advance.
     """
-    if not 0 <= overlap < seconds:
-        raise InvalidInputError(f"windows of {seconds:g} s cannot overlap by {overlap:g} s")
-    whole = audio_item(source, sample_rate, policy)
-    sound: AudioSource = whole.parts[0].payload
-    name = _name_of(source)
-    if sound.seconds <= seconds:
-        return [replace(whole, span=_time_span(0.0, sound.seconds, name))]
-    starts = [0.0]
-    while starts[-1] + seconds < sound.seconds:
-        starts.append(min(starts[-1] + seconds - overlap, sound.seconds - seconds))
-    return [_stretch(whole, start, start + seconds, name) for start in starts]
+    return _windows(audio_item(source, sample_rate, policy), seconds, overlap, name_of(source))
 
 
 def interleaved(*parts: Any, policy: SourcePolicy | None = None) -> Item:
@@ -117,6 +72,7 @@ def segments(
     seconds: float = WINDOW_SECONDS,
     overlap: float = OVERLAP_SECONDS,
     policy: SourcePolicy | None = None,
+    own_rate: Callable[[], int | None] | None = None,
 ) -> list[Item]:
     """The items that a source of any kind becomes: pages of a PDF, windows of a long recording, else itself.
 
@@ -125,72 +81,38 @@ def segments(
         seconds: length of a window of a recording.
         overlap: by how much windows overlap.
         policy: what references may lead to.
+        own_rate: asked for the rate in Hz of a bare array of samples.
 
     Raises:
-        InvalidInputError: if it cannot be read.
+        InvalidInputError: if it cannot be read, or the windows cannot advance.
     """
-    if is_pdf(source):
+    if isinstance(source, str | os.PathLike) and is_pdf(source):
         return list(pdf_pages(source, policy=policy))
-    item = mixed_item(source, policy or SourcePolicy())
-    if item.signature == (Modality.AUDIO,):
-        sound: AudioSource = item.parts[0].payload
-        if sound.seconds > seconds:
-            value = getattr(source, "value", source)
-            return audio_windows(value, seconds=seconds, overlap=overlap, policy=policy)
-    return [item]
+    item = mixed_item(source, policy or SourcePolicy(), own_rate)
+    if item.signature != (Modality.AUDIO,):
+        return [item]
+    return _windows(item, seconds, overlap, name_of(unwrapped(source)))
 
 
-def is_pdf(source: Any) -> bool:
-    """Whether a string or path names a PDF file that exists."""
-    if not isinstance(source, str | os.PathLike):
-        return False
-    name = os.fspath(source)
-    return isinstance(name, str) and name.lower().endswith(".pdf") and "\0" not in name and Path(name).is_file()
+def _windows(whole: Item, seconds: float, overlap: float, name: str | None) -> list[Item]:
+    if not 0 <= overlap < seconds:
+        raise InvalidInputError(f"windows of {seconds:g} s cannot overlap by {overlap:g} s")
+    length = _sound_of(whole).seconds
+    if name is None and whole.span is not None:  # of an item that is a window of a longer recording
+        name = whole.span.source
+    if length - seconds < _SHORTEST_SECONDS:
+        return [_with_span(whole, name)]
+    starts = [0.0]
+    while starts[-1] + seconds < length:
+        starts.append(min(starts[-1] + seconds - overlap, length - seconds))
+    return [_with_span(stretch_audio(whole, start, start + seconds), name) for start in starts]
 
 
-@contextmanager
-def _opened_pdf(source: Any, policy: SourcePolicy | None) -> Iterator[tuple[Any, str]]:
-    """The document of a PDF, and how messages name it."""
-    require("pypdfium2", "pdf")
-    import pypdfium2
-
-    found = find_source(source, policy or SourcePolicy(), "application")
-    if found is None:
-        raise InvalidInputError(f"a PDF is a path, a URL, bytes or a file object, not {type(source).__name__}")
-    try:
-        document = pypdfium2.PdfDocument(found.read())
-    except pypdfium2.PdfiumError as error:
-        raise InvalidInputError(f"{found.name} is not a PDF that can be read ({error})") from None
-    try:
-        yield document, found.name
-    finally:
-        document.close()
+def _with_span(item: Item, name: str | None) -> Item:
+    sound = _sound_of(item)
+    return replace(item, span=Span("time", round(sound.start * 1000), round(sound.end * 1000), name))
 
 
-def _page(document: Any, number: int, longest_side: int, label: str, name: str | None) -> Item:
-    """A page, by its number from 1, as an image item."""
-    import pypdfium2
-
-    try:
-        page = document[number - 1]
-        picture = page.render(scale=longest_side / max(page.get_size())).to_pil()
-        page.close()
-    except pypdfium2.PdfiumError as error:
-        raise InvalidInputError(f"page {number} of {label} is damaged ({error})") from None
-    return replace(image_item(picture), span=Span("page", number, number, name))
-
-
-def _stretch(whole: Item, start: float, end: float, name: str | None) -> Item:
-    (part,) = whole.parts
-    piece = part.payload.stretch(start, end)
-    digest = blake2b(part.digest + f"{piece.start!r}:{piece.end!r}".encode(), digest_size=DIGEST_SIZE, person=b"audio")
-    stretched = replace(part, payload=piece, digest=digest.digest())
-    return replace(whole, parts=(stretched,), span=_time_span(piece.start, piece.end, name))
-
-
-def _time_span(start: float, end: float, name: str | None) -> Span:
-    return Span("time", round(start * 1000), round(end * 1000), name)
-
-
-def _name_of(source: Any) -> str | None:
-    return os.fspath(source) if isinstance(source, os.PathLike) else source if isinstance(source, str) else None
+def _sound_of(item: Item) -> AudioSource:
+    sound: AudioSource = item.parts[0].payload
+    return sound

@@ -7,6 +7,7 @@ whether it names a media file that exists.
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,13 +25,17 @@ from llm_multi_core.embedder.items import Item, Modality
 if TYPE_CHECKING:
     from llm_multi_core.embedder.modalities import AudioInput, ImageInput
 
+_IMAGE_SUFFIXES = ".avif .bmp .dib .gif .ico .jfif .jp2 .jpe .jpeg .jpg .pgm .png .pnm .ppm .tga .tif .tiff .webp"
+_AUDIO_SUFFIXES = ".aif .aifc .aiff .au .caf .flac .mp3 .oga .ogg .opus .w64 .wav"
+
 SUFFIXES = {
-    Modality.IMAGE: frozenset(
-        {".avif", ".bmp", ".gif", ".jfif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"}
-    ),
-    Modality.AUDIO: frozenset({".aif", ".aifc", ".aiff", ".au", ".flac", ".mp3", ".oga", ".ogg", ".opus", ".wav"}),
+    Modality.IMAGE: frozenset(_IMAGE_SUFFIXES.split()),
+    Modality.AUDIO: frozenset(_AUDIO_SUFFIXES.split()),
 }
 """Suffixes by which files of a modality are known."""
+
+_UNREAD = {Modality.IMAGE: frozenset({".heic", ".heif"}), Modality.AUDIO: frozenset({".aac", ".m4a", ".wma"})}
+"""Suffixes of formats that are not read without more libraries: refused by name, not embedded as the text of a path."""
 
 _LONGEST_PATH = 4096
 
@@ -59,11 +64,10 @@ class Audio:
 
 def suffix_modality(path: str | os.PathLike[str]) -> Modality | None:
     """The modality that a file's suffix names, if any."""
-    suffix = Path(os.fspath(path)).suffix.lower()
-    return next((modality for modality, known in SUFFIXES.items() if suffix in known), None)
+    return _named_by_suffix(path, SUFFIXES)
 
 
-def mixed_item(value: Any, policy: SourcePolicy, sample_rate: int | None = None) -> Item:
+def mixed_item(value: Any, policy: SourcePolicy, own_rate: Callable[[], int | None] | None = None) -> Item:
     """One input of any modality as an item.
 
     Args:
@@ -71,48 +75,99 @@ def mixed_item(value: Any, policy: SourcePolicy, sample_rate: int | None = None)
             such a suffix and the file exists, else a text; a path; a PIL image; an array `(frames,)`
             of samples or `(height, width, channels)` of pixels; a pair of samples and their rate.
         policy: what references may lead to.
-        sample_rate: the rate in Hz of bare arrays of samples.
+        own_rate: asked for the rate in Hz of a bare array of samples.
 
     Raises:
         InvalidInputError: if it is none of these, cannot be told, or cannot be read.
     """
     if isinstance(value, Item):
         return value
-    if isinstance(value, Text):
-        return text_item(value.value)
-    if isinstance(value, Image):
-        return image_item(value.value, policy)
-    if isinstance(value, Audio):
-        content = value.value
-        if value.sample_rate is not None and isinstance(content, np.ndarray):
-            content = (content, value.sample_rate)
-        return audio_item(content, sample_rate, policy)
-    modality = _modality_of(value)
+    modality, content = modality_of(value), unwrapped(value)
     if modality is Modality.TEXT:
-        return text_item(value)
-    return image_item(value, policy) if modality is Modality.IMAGE else audio_item(value, sample_rate, policy)
+        return text_item(content)
+    if modality is Modality.IMAGE:
+        return image_item(content, policy)
+    bare = isinstance(content, np.ndarray)
+    return audio_item(content, own_rate() if bare and own_rate is not None else None, policy)
 
 
-def _modality_of(value: Any) -> Modality:
+def unwrapped(value: Any) -> Any:
+    """What is in a `Text`, `Image` or `Audio`, a bare array paired with its rate; any other value as it is."""
+    if isinstance(value, Audio) and value.sample_rate is not None and isinstance(value.value, np.ndarray):
+        return value.value, value.sample_rate
+    return value.value if isinstance(value, Text | Image | Audio) else value
+
+
+def modality_of(value: Any) -> Modality:
+    """The modality of an input that is no item.
+
+    Raises:
+        InvalidInputError: if it is none, or cannot be told.
+    """
+    for kind, modality in ((Text, Modality.TEXT), (Image, Modality.IMAGE), (Audio, Modality.AUDIO)):
+        if isinstance(value, kind):
+            return modality
     if isinstance(value, str):
-        found = suffix_modality(value) if len(value) < _LONGEST_PATH and "\0" not in value else None
-        return found if found is not None and _is_file(value) else Modality.TEXT
+        return _modality_of_string(value)
     if isinstance(value, os.PathLike):
-        found = suffix_modality(value)
-        if found is None:
-            raise InvalidInputError(
-                f"{os.fspath(value)!r} has no suffix of an image or a recording; wrap it: Image(path) or Audio(path)"
-            )
-        return found
+        return _modality_of_path(value)
     if is_pil(value):
         return Modality.IMAGE
     if isinstance(value, np.ndarray):
         return _modality_of_array(value)
-    if isinstance(value, tuple) and len(value) == 2 and is_number(value[1]):
+    if _is_pair(value):
         return Modality.AUDIO
     if isinstance(value, bytes | bytearray | memoryview) or callable(getattr(value, "read", None)):
         raise InvalidInputError("bytes and files do not say what they hold; wrap them: Image(data) or Audio(data)")
+    if isinstance(value, list | tuple):
+        raise InvalidInputError(
+            f"a {type(value).__name__} is no one input; pass samples as an array, several parts as interleaved(...)"
+        )
     raise InvalidInputError(f"{type(value).__name__} is no text, image or recording")
+
+
+def is_one_input(value: Any) -> bool:
+    """Whether a value that could be iterated over is one input of a multimodal embedder rather than several."""
+    if isinstance(value, np.ndarray):
+        return value.dtype.kind not in "OUS" and value.ndim < 4
+    kinds = (str, bytes, bytearray, memoryview, os.PathLike, Text, Image, Audio, Item)
+    return isinstance(value, kinds) or is_pil(value) or _is_pair(value) or callable(getattr(value, "read", None))
+
+
+def names_a_file(value: Any) -> bool:
+    """Whether an input is a reference to media, which takes its time to be read; a string is looked at, not opened."""
+    if isinstance(value, Image | Audio):
+        return isinstance(value.value, str | os.PathLike)
+    if isinstance(value, str):
+        return _suffix_of_string(value) is not None
+    return isinstance(value, os.PathLike)
+
+
+def is_pdf(path: str | os.PathLike[str]) -> bool:
+    """Whether a string or path names a PDF file that exists."""
+    name = os.fspath(path)
+    return isinstance(name, str) and _may_be_path(name) and name.lower().endswith(".pdf") and _is_file(name)
+
+
+def _modality_of_string(text: str) -> Modality:
+    if is_pdf(text):
+        raise InvalidInputError(
+            f"{text!r} is a PDF, which is many inputs: pass segments({text!r}) of the embedder, or Text(...) if the "
+            "name itself is meant"
+        )
+    found = _suffix_of_string(text)
+    return found if found is not None and _is_file(text) else Modality.TEXT
+
+
+def _modality_of_path(path: os.PathLike[Any]) -> Modality:
+    name = os.fsdecode(path)
+    found = _suffix_of_path(name)
+    if found is None:
+        hint = "segments(path) of the embedder gives its pages" if name.lower().endswith(".pdf") else ""
+        raise InvalidInputError(
+            f"{name!r} has no suffix of an image or a recording; {hint or 'wrap it: Image(path) or Audio(path)'}"
+        )
+    return found
 
 
 def _modality_of_array(array: np.ndarray[Any, Any]) -> Modality:
@@ -123,6 +178,28 @@ def _modality_of_array(array: np.ndarray[Any, Any]) -> Modality:
     raise InvalidInputError(
         f"an array of shape {array.shape} may be pixels or samples; wrap it: Image(array) or Audio(array, rate)"
     )
+
+
+def _is_pair(value: Any) -> bool:
+    """Whether a value is samples and their rate, if need be in the wrong order, which is then refused as that."""
+    return isinstance(value, tuple) and len(value) == 2 and any(is_number(part) for part in value)
+
+
+def _suffix_of_string(text: str) -> Modality | None:
+    return _suffix_of_path(text) if _may_be_path(text) else None
+
+
+def _suffix_of_path(path: str) -> Modality | None:
+    return suffix_modality(path) or _named_by_suffix(path, _UNREAD)
+
+
+def _named_by_suffix(path: str | os.PathLike[str], suffixes: Mapping[Modality, frozenset[str]]) -> Modality | None:
+    suffix = Path(os.fspath(path)).suffix.lower()
+    return next((modality for modality, known in suffixes.items() if suffix in known), None)
+
+
+def _may_be_path(text: str) -> bool:
+    return len(text) < _LONGEST_PATH and "\0" not in text
 
 
 def _is_file(name: str) -> bool:

@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import AsyncIterable, Iterable, Mapping
 
 from llm_multi_core.embedder.errors import InvalidInputError
-from llm_multi_core.embedder.items import Modality
 
 
-def require_many(xs: object, modality: Modality, single: bool, asynchronous: bool = False) -> None:
+def require_many(xs: object, what: str, single: bool, asynchronous: bool = False) -> None:
     """Refuse what is no ordered iterable of inputs.
 
     Args:
         xs: what was given.
-        modality: what the inputs are, for messages.
+        what: what an input is, for messages.
         single: whether it is one input, though it could be iterated over.
         asynchronous: whether an asynchronous iterable is welcome.
 
@@ -21,7 +20,7 @@ def require_many(xs: object, modality: Modality, single: bool, asynchronous: boo
         InvalidInputError: saying what to pass instead.
     """
     if single:
-        raise InvalidInputError(f"one {modality} was given where several are due; use embed, or [x]")
+        raise InvalidInputError(f"one {what} was given where several are due; use embed, or [x]")
     if isinstance(xs, Mapping | set | frozenset):
         raise InvalidInputError(f"a {type(xs).__name__} has no order of inputs; pass a list")
     if isinstance(xs, AsyncIterable) and not asynchronous:
@@ -32,11 +31,11 @@ def require_many(xs: object, modality: Modality, single: bool, asynchronous: boo
         raise InvalidInputError(f"a {type(xs).__name__} has several columns; pass one of them")
 
 
-def require_one(x: object, modality: Modality, single: bool) -> None:
+def require_one(x: object, what: str, single: bool) -> None:
     """Refuse a list where one input is due.
 
     Raises:
         InvalidInputError: saying what to call instead.
     """
     if isinstance(x, list | tuple) and not single:
-        raise InvalidInputError(f"a {type(x).__name__} was given where one {modality} is due; use embed_batch")
+        raise InvalidInputError(f"a {type(x).__name__} was given where one {what} is due; use embed_batch")

@@ -14,7 +14,7 @@ from hashlib import blake2b
 from inspect import iscoroutine
 from pathlib import Path
 from typing import Any, BinaryIO
-from urllib.parse import unquote_to_bytes, urlsplit
+from urllib.parse import unquote_to_bytes, urlsplit, urlunsplit
 
 from llm_multi_core.embedder.errors import InvalidInputError
 from llm_multi_core.embedder.items import DIGEST_SIZE
@@ -138,6 +138,22 @@ def find_source(value: Any, policy: SourcePolicy, media: str) -> Source | None:
     if callable(getattr(value, "read", None)):
         return _bytes(_read_file_object(value, policy.max_bytes, media), media)
     return None
+
+
+def name_of(value: Any) -> str | None:
+    """What a reference calls its source, to be cited: a path or URL as it was given; `None` for bytes and the like.
+
+    Of a URL the part that may hold a password or a token is left out, and a `data:` URL is no name.
+    """
+    if isinstance(value, os.PathLike):
+        return os.fsdecode(value)
+    if not isinstance(value, str) or _DATA_URL.match(value):
+        return None
+    url = _SCHEME.match(value)
+    if url is None or url[1].lower() == "file":
+        return value
+    parts = urlsplit(value.strip())
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
 
 
 def _from_string(text: str, policy: SourcePolicy, media: str) -> Source:

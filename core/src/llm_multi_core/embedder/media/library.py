@@ -16,15 +16,10 @@ from typing import Any
 
 from llm_multi_core.embedder.errors import InvalidInputError
 from llm_multi_core.embedder.inputs.audio import AudioSource
-from llm_multi_core.embedder.inputs.compound import (
-    OVERLAP_SECONDS,
-    WINDOW_SECONDS,
-    audio_windows,
-    pdf_page,
-    pdf_page_count,
-)
+from llm_multi_core.embedder.inputs.compound import OVERLAP_SECONDS, WINDOW_SECONDS, audio_windows
 from llm_multi_core.embedder.inputs.image import image_item
 from llm_multi_core.embedder.inputs.mixed import suffix_modality
+from llm_multi_core.embedder.inputs.pdf import pdf_page, pdf_page_count
 from llm_multi_core.embedder.items import Item, Modality
 from llm_multi_core.embedder.media.files import mime_type_of, sha256_of
 from llm_multi_core.embedder.media.records import MediaRecord

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
@@ -21,6 +22,46 @@ TruncationPolicy = Literal["warn", "error", "truncate", "mean"]
 OnError = Literal["raise", "collect"]
 
 
+class CallGroup:
+    """Calls that are parts of a larger one. Once that has ended, none of them begins another batch."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._calls: list[Call] = []
+        self._ended = False
+
+    @property
+    def ended(self) -> bool:
+        """Whether nobody waits for the parts any more."""
+        return self._ended
+
+    def add(self, call: Call) -> None:
+        """Count a call in."""
+        with self._lock:
+            self._calls.append(call)
+            call.cancelled = call.cancelled or self._ended
+
+    def end(self) -> None:
+        """Stop all of them, and those that are still to begin."""
+        with self._lock:
+            self._ended = True
+            for call in self._calls:
+                call.cancelled = True
+
+
+@dataclass(frozen=True, slots=True)
+class Portion:
+    """Which of a larger call's inputs a call embeds.
+
+    Attributes:
+        positions: where they stand among the larger call's; failures have these indices.
+        group: the calls that embed the others, and this one.
+    """
+
+    positions: Sequence[int]
+    group: CallGroup
+
+
 @dataclass(slots=True)
 class Call:
     """What all windows of one call share.
@@ -36,7 +77,7 @@ class Call:
         report: filled in as the call goes on.
         progress: told of inputs that are done.
         trace: told of requests, where they are traced.
-        positions: the caller's indices of the inputs, where they are only some of a larger call's.
+        portion: which of a larger call's inputs these are, if it is part of one.
         cancelled: set to stop a call between two batches.
         running: of a hosted call, what runs on the I/O loop.
         salvages: whether the vectors that a hosted call has by the time of an error are wanted.
@@ -53,7 +94,7 @@ class Call:
     report: Report = field(default_factory=Report)
     progress: Progress = silent
     trace: CallTrace | None = None
-    positions: Sequence[int] | None = None
+    portion: Portion | None = None
     cancelled: bool = False
     running: set[Future[None]] = field(default_factory=set)
     salvages: bool = False
@@ -67,7 +108,7 @@ class Call:
 
     def position(self, index: int) -> int:
         """The caller's index of the call's input at `index`."""
-        return index if self.positions is None else self.positions[index]
+        return index if self.portion is None else self.portion.positions[index]
 
     def fail(self, index: int, error: EmbedderError) -> None:
         """Raise `error`, or note it for the input at `index`."""

@@ -1,14 +1,19 @@
-"""Loaded encoders, shared: embedders of equal configuration use one, and the last one closes it."""
+"""Loaded encoders, shared: embedders of equal configuration use one, and the last one closes it.
+
+What is shared in this way is a `Handle`; describers have handles of their own, in `describing`.
+"""
 
 from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Hashable, Iterator
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from importlib import import_module
+from typing import Generic, TypeVar
 
 from llm_multi_core.embedder.encoders import Description, Encoder, EncoderConfig, HostedEncoder
 from llm_multi_core.embedder.errors import ClosedError, EmbedderError, ModelLoadError, PluginError
@@ -16,9 +21,60 @@ from llm_multi_core.embedder.frameworks import Offer
 from llm_multi_core.embedder.pipeline.hosted_limits import effective_limits
 from llm_multi_core.embedder.pipeline.runtime import runtime
 
+MadeT = TypeVar("MadeT")
+
+
+def make_offered(offer: Offer, entry: str, config: EncoderConfig, kind: type[MadeT]) -> MadeT:
+    """An object of a plugin's class.
+
+    Args:
+        offer: whose class it is.
+        entry: `"package.module:Class"`.
+        config: what it is made from.
+        kind: what it must be.
+
+    Raises:
+        PluginError: if the class cannot be imported or made, or is of another kind.
+    """
+    module, _, attribute = entry.partition(":")
+    try:
+        made = getattr(import_module(module), attribute)(config)
+    except EmbedderError:
+        raise
+    except Exception as error:
+        raise PluginError(
+            f"framework {offer.spec.name!r} cannot be used: {offer.distribution} {offer.version} failed to give "
+            f"{entry} ({type(error).__name__}: {error})"
+        ) from error
+    if not isinstance(made, kind):
+        article = "an" if kind.__name__[0] in "AEIOU" else "a"
+        raise PluginError(f"{entry} of {offer.distribution} is not {article} {kind.__name__}")
+    return made
+
 
 @dataclass(slots=True, eq=False)
-class EncoderHandle:
+class Handle(ABC):
+    """Something large that several hold, and that is freed once nobody does."""
+
+    lock: threading.RLock = field(default_factory=threading.RLock, init=False)
+    _references: int = field(default=0, init=False)
+
+    @property
+    @abstractmethod
+    def name(self) -> str:
+        """How messages name it."""
+
+    @abstractmethod
+    def _close(self) -> None:
+        """Free it. Nobody holds it any more; may be called on any thread, and must not wait for one."""
+
+    @abstractmethod
+    def _after_fork(self) -> None:
+        """Forget what did not survive a fork, in the child; the lock is a fresh one already."""
+
+
+@dataclass(slots=True, eq=False)
+class EncoderHandle(Handle):
     """One encoder: made, described and loaded when first needed, each once.
 
     Attributes:
@@ -28,12 +84,10 @@ class EncoderHandle:
     offer: Offer
     config: EncoderConfig
     cost_cap: int | None = None
-    lock: threading.RLock = field(default_factory=threading.RLock)
     _encoder: Encoder | None = None
     _loaded: bool = False
     _description: Description | None = None
     _encoder_id: str | None = None
-    _references: int = 0
 
     @property
     def name(self) -> str:
@@ -48,20 +102,7 @@ class EncoderHandle:
         """
         with self.lock:
             if self._encoder is None:
-                module, _, attribute = self.offer.spec.target.partition(":")
-                try:
-                    made = getattr(import_module(module), attribute)(self.config)
-                except EmbedderError:
-                    raise
-                except Exception as error:
-                    raise PluginError(
-                        f"framework {self.offer.spec.name!r} cannot be used: {self.offer.distribution} "
-                        f"{self.offer.version} failed to give {self.offer.spec.target} "
-                        f"({type(error).__name__}: {error})"
-                    ) from error
-                if not isinstance(made, Encoder):
-                    raise PluginError(f"{self.offer.spec.target} of {self.offer.distribution} is not an Encoder")
-                self._encoder = made
+                self._encoder = make_offered(self.offer, self.offer.spec.target, self.config, Encoder)  # type: ignore[type-abstract]
             return self._encoder
 
     @property
@@ -143,7 +184,6 @@ class EncoderHandle:
 
     def _after_fork(self) -> None:
         # The model's threads did not survive the fork: it is loaded again when it is needed.
-        self.lock = threading.RLock()
         self._encoder, self._loaded = None, False
 
 
@@ -154,26 +194,28 @@ async def _shut_down(encoder: HostedEncoder) -> None:
         encoder.close()
 
 
-class EncoderPool:
-    """Encoders by configuration, with a count of their users."""
+HandleT = TypeVar("HandleT", bound=Handle)
+
+
+class HandlePool(Generic[HandleT]):
+    """Handles by what they are made from, with a count of their users."""
 
     def __init__(self) -> None:
         self.lock = threading.RLock()  # the garbage collector may release a handle while it is held
-        self._handles: dict[Hashable, EncoderHandle] = {}
+        self._handles: dict[Hashable, HandleT] = {}
         runtime.on_fork(self._after_fork)
 
-    def acquire(self, offer: Offer, config: EncoderConfig) -> EncoderHandle:
-        """The encoder of this configuration; give it back with `release`."""
-        key = (offer.distribution, offer.spec.target, config.key)
+    def acquire_at(self, key: Hashable, make: Callable[[], HandleT]) -> HandleT:
+        """The handle of that key, made if there is none; give it back with `release`."""
         with self.lock:
             handle = self._handles.get(key)
             if handle is None:
-                handle = self._handles[key] = EncoderHandle(offer, config)
+                handle = self._handles[key] = make()
             handle._references += 1
             return handle
 
-    def release(self, handle: EncoderHandle) -> None:
-        """Give back what `acquire` gave; the last user's release closes the encoder."""
+    def release(self, handle: HandleT) -> None:
+        """Give back what was acquired; the last user's release closes it."""
         with self.lock:
             handle._references -= 1
             last = handle._references == 0
@@ -184,8 +226,8 @@ class EncoderPool:
             handle._close()
 
     @contextmanager
-    def borrow(self, handle: EncoderHandle) -> Iterator[EncoderHandle]:
-        """Keep an encoder from being closed for the length of the block.
+    def borrow(self, handle: HandleT) -> Iterator[HandleT]:
+        """Keep what is held from being closed for the length of the block.
 
         Raises:
             ClosedError: if its last user has given it back already.
@@ -205,7 +247,17 @@ class EncoderPool:
     def _after_fork(self) -> None:
         self.lock = threading.RLock()
         for handle in self._handles.values():
+            handle.lock = threading.RLock()
             handle._after_fork()
+
+
+class EncoderPool(HandlePool[EncoderHandle]):
+    """Encoders by configuration."""
+
+    def acquire(self, offer: Offer, config: EncoderConfig) -> EncoderHandle:
+        """The encoder of this configuration; give it back with `release`."""
+        key = (offer.distribution, offer.spec.target, config.key)
+        return self.acquire_at(key, lambda: EncoderHandle(offer, config))
 
 
 pool = EncoderPool()

@@ -8,14 +8,14 @@ from __future__ import annotations
 import sys
 import time
 import warnings
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from numbers import Integral
 
 from llm_multi_core.embedder.errors import InvalidOptionError, TruncationWarning
 from llm_multi_core.embedder.items import Item, Modality, Task
-from llm_multi_core.embedder.pipeline.call import Call, OnError
+from llm_multi_core.embedder.pipeline.call import Call, OnError, Portion, TruncationPolicy
 from llm_multi_core.embedder.pipeline.pool import pool
 from llm_multi_core.embedder.pipeline.progress import progress_bar
 from llm_multi_core.embedder.pipeline.report import Report
@@ -43,7 +43,7 @@ def open_call(
     on_error: OnError = "raise",
     total: int | None = None,
     show_progress: bool = False,
-    positions: Sequence[int] | None = None,
+    portion: Portion | None = None,
 ) -> Iterator[Call]:
     """The state of one call. Takes its time, and stops what still runs when the block is left.
 
@@ -69,8 +69,10 @@ def open_call(
             report=report,
             progress=progress,
             trace=trace,
-            positions=positions,
+            portion=portion,
         )
+        if portion is not None:
+            portion.group.add(call)
         try:
             yield call
         finally:
@@ -129,15 +131,15 @@ def arun_windows(
     return arun_hosted_windows(windows, call) if resolved.handle.hosted else arun_local_windows(windows)
 
 
-def warn_of_truncation(resolved: Resolved, call: Call) -> None:
+def warn_of_truncation(resolved: Resolved, policy: TruncationPolicy, report: Report) -> None:
     """Warn of the inputs that were cut, at the line outside the library that asked for them."""
-    truncations, limits = call.report.truncations, resolved.description.limits
-    if not truncations or call.truncation != "warn":
+    truncations, limits = report.truncations, resolved.description.limits
+    if not truncations or policy != "warn":
         return
     longest = max((entry.units or 0 for entry in truncations), default=0)
     detail = f"; the longest has {longest}" if longest else ""
     message = (
-        f"{len(truncations)} of {call.report.items} inputs were cut to the {limits.units_per_item} {limits.unit}s that "
+        f"{len(truncations)} of {report.items} inputs were cut to the {limits.units_per_item} {limits.unit}s that "
         f"{resolved.handle.name} takes (first at input {truncations[0].index}{detail}). Split them into shorter "
         "pieces, or choose truncation='mean', 'error' or 'truncate'."
     )
