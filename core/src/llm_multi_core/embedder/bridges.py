@@ -96,7 +96,7 @@ class Bridge:
     @property
     def identity(self) -> Mapping[str, str]:
         """Everything that can change the words; reads configuration files at most."""
-        return {"bridge": self.name, **self._held().describer().identity()}
+        return dict(self._held().describer().identity()) or {"bridge": self.name}
 
     @property
     def sample_rate(self) -> int | None:

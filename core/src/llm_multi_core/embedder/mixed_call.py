@@ -178,16 +178,14 @@ class MixedCall:
         return MixedResult(vectors, spaces, list(map(_modality, self.signatures)), via, failures, reports, self.space)
 
 
-def embed_along(route: Route, item: Item, index: int) -> FloatArray:
-    """The vector `(d,)` of one item, in the symmetric role.
+def embed_along(route: Route, items: Sequence[Item], indices: Sequence[int], manner: Manner) -> FloatArray:
+    """The vectors `(n, d)` of items that all take one route; `indices` are the caller's.
 
     Raises:
-        InvalidInputError: if it cannot be embedded; the caller's index is `index`.
+        InvalidInputError: naming the first that cannot be embedded.
         EncodingError: if a model or provider failed.
     """
-    call = MixedCall(Manner())
-    vector: FloatArray = call._run_share(Share(route, [item], [index])).vectors[0]
-    return vector
+    return MixedCall(manner)._run_share(Share(route, list(items), list(indices))).vectors
 
 
 @dataclass(frozen=True, slots=True)

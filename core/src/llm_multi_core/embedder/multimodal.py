@@ -27,7 +27,7 @@ from llm_multi_core.embedder.pipeline.call import OnError
 from llm_multi_core.embedder.pipeline.reading import Reading, read_ahead
 from llm_multi_core.embedder.pipeline.run import check_window
 from llm_multi_core.embedder.pipeline.runtime import runtime
-from llm_multi_core.embedder.routes import Routes
+from llm_multi_core.embedder.routes import Route, Routes
 from llm_multi_core.embedder.rows import FloatArray
 from llm_multi_core.embedder.spaces import Space
 
@@ -102,11 +102,16 @@ class MultiModalEmbedder:
             raise IncompatibleSpacesError(self._routes.explain_gap(self.modalities))
         return space
 
+    def joint_routes(self) -> dict[Modality, Route]:
+        """How each modality that reaches it comes into the space of `embed_joint`; empty if there is none."""
+        space = self._routes.common_space()
+        found = {modality: self._routes.to(space, modality) if space else None for modality in self.modalities}
+        return {modality: route for modality, route in found.items() if route is not None}
+
     @property
     def joint_modalities(self) -> tuple[Modality, ...]:
         """The modalities that `embed_joint` takes."""
-        space = self._routes.common_space()
-        return () if space is None else tuple(m for m in self.modalities if self._routes.to(space, m) is not None)
+        return tuple(self.joint_routes())
 
     @property
     def dimension(self) -> int:
@@ -114,10 +119,8 @@ class MultiModalEmbedder:
         return self.space.dimension
 
     def ways(self) -> dict[str, str]:
-        """How each modality comes into the joint space, in words; for the stamp of an index."""
-        space = self._routes.common_space()
-        found = {modality: self._routes.to(space, modality) if space else None for modality in self.modalities}
-        return {str(modality): str(route) for modality, route in found.items() if route is not None}
+        """How each modality comes into the joint space, in words."""
+        return {str(modality): str(route) for modality, route in self.joint_routes().items()}
 
     @property
     def encoder_id(self) -> str:
@@ -126,10 +129,8 @@ class MultiModalEmbedder:
         Raises:
             IncompatibleSpacesError: if no two modalities share a space.
         """
-        space = self.space
-        routes = {modality: self._routes.to(space, modality) for modality in self.joint_modalities}
-        identity = {str(modality): route.identity for modality, route in routes.items() if route is not None}
-        return sha256(json.dumps([space.fingerprint, identity], sort_keys=True).encode()).hexdigest()
+        identity = {str(modality): route.identity for modality, route in self.joint_routes().items()}
+        return sha256(json.dumps([self.space.fingerprint, identity], sort_keys=True).encode()).hexdigest()
 
     # Each input in the space of its modality.
 
@@ -220,7 +221,8 @@ class MultiModalEmbedder:
         self._refuse_closed()
         first, second = (self._only(value, index) for index, value in enumerate((a, b)))
         routes = self._routes.between(first.signature[0], second.signature[0])
-        u, v = (embed_along(*pair) for pair in zip(routes, (first, second), (0, 1), strict=True))
+        ends = zip(routes, (first, second), (0, 1), strict=True)
+        u, v = (embed_along(route, [item], [index], Manner())[0] for route, item, index in ends)
         return Similarity(cosine_similarity(u, v), routes[0].space, join_via([route.via for route in routes]))
 
     @staticmethod

@@ -55,8 +55,7 @@ def stamp_store(
         present.check(embedder)
     stamp = Stamp.take(embedder)
     if present is not None:
-        canaries = {**present.canaries, **stamp.canaries}
-        stamp = Stamp(stamp.space, canaries, {**present.ways, **stamp.ways})
+        stamp = present.extended_by(stamp)
     text = stamp.to_json()
     keeper.write(text)
     if keeper.read() != text:  # such as a server that ignores what it does not know
