@@ -10,6 +10,18 @@ import pytest
 
 from llm_multi_core.embedder.testing.distributions import write_distribution
 
+NEEDY = """
+from llm_multi_core.embedder import FrameworkSpec, hookimpl
+
+
+@hookimpl
+def llm_multi_core_frameworks():
+    return [
+        FrameworkSpec("zebra", ("text",), "zebra:Encoder", requires=("zebra-sdk[audio]>=2",)),
+        FrameworkSpec("scribe", ("audio",), describer="zebra:Scribe", bridge={"audio": "transcript"}),
+    ]
+"""
+
 
 def test_version(run):
     result = run("--version")
@@ -42,6 +54,7 @@ def test_the_installed_command_is_this_one():
 
 def test_frameworks_in_a_pipe_are_lines_of_columns(run, install_plugin, fake_framework):
     install_plugin("acme", entry_points={"acme": "acme_plugin"}, modules={"acme_plugin": "raise ValueError('no luck')"})
+    install_plugin("zebra", entry_points={"zebra": "zebra_plugin"}, modules={"zebra_plugin": NEEDY})
     result = run("frameworks")
     assert result.exit_code == 0
     assert "…" not in result.stdout
@@ -52,7 +65,12 @@ def test_frameworks_in_a_pipe_are_lines_of_columns(run, install_plugin, fake_fra
     assert rows["fake"] == ["fake", "text", "llm-multi-core-fake", "1.0", "available", "-"]
     assert rows["acme"][1:6] == ["?", "acme", "1.0", "broken", "-"]
     assert rows["acme"][6] == "failed at load: ValueError: no luck"
-    assert 'pip install "llm-multi-core[' in result.stdout  # not taken for markup
+    assert rows["zebra"][4:] == [
+        "missing",
+        "-",
+        'needs zebra-sdk[audio]>=2 (not installed); install with: pip install "zebra-sdk[audio]>=2"',  # no markup
+    ]
+    assert rows["scribe"][1] == "audio to text"
     assert result.stderr.startswith("warning: plugin 'acme' of acme 1.0 is broken")
     assert result.stderr.count("\n") == 1
 
@@ -64,6 +82,7 @@ def test_frameworks_as_json(run, fake_framework):
     assert fake == {
         "framework": "fake",
         "modalities": ["text"],
+        "embeds": True,
         "plugin": "llm-multi-core-fake",
         "version": "1.0",
         "status": "available",
@@ -78,7 +97,7 @@ def test_frameworks_of_one_modality(run, fake_framework):
     rows = json.loads(run("frameworks", "--modality", "audio", "--json").stdout)
     names = {row["framework"] for row in rows}
     assert {"whisper", "hubert", "openai", "gemini"} <= names
-    assert not {"fake", "clip", "cohere"} & names
+    assert not {"fake", "timm", "cohere"} & names
     assert "fake " not in run("frameworks", "--modality", "audio").stdout
 
 

@@ -31,7 +31,8 @@ def frameworks(
     """List the frameworks, and why one cannot be used.
 
     Every framework that is known or installed: whether it can be used here, whether the environment has its key, and if
-    it cannot be used, why and what to install. Decided from package metadata; nothing is loaded.
+    it cannot be used, why and what to install. One whose modality is followed by "to text" embeds nothing by itself: it
+    puts images or recordings into words. Decided from package metadata; nothing is loaded.
     """
     # Of a broken plugin that is none of ours, nobody knows the modalities: it is always shown.
     rows = [
@@ -42,6 +43,7 @@ def frameworks(
             {
                 "framework": row.name,
                 "modalities": list(row.modalities),
+                "embeds": row.embeds,
                 "plugin": row.distribution,
                 "version": row.version,
                 "status": row.status,
@@ -60,7 +62,7 @@ def frameworks(
         [
             (
                 row.name,
-                ",".join(row.modalities) or "?",
+                (",".join(row.modalities) or "?") + ("" if row.embeds else " to text"),
                 row.distribution,
                 row.version or "-",
                 row.status,

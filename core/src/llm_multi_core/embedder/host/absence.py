@@ -78,17 +78,20 @@ def explain_absence(name: FrameworkName, modality: Modality, records: Sequence[P
         )
     if known is not None:
         raise FrameworkUnavailableError(f"framework {known.name!r} {not_offered_reason(known, records)}")
-    names = {offer.spec.name for offer in offers if modality in offer.spec.modalities}
-    names.update(entry.name for entry in KNOWN_FRAMEWORKS if modality in entry.modalities)
+    names = {offer.spec.name for offer in offers if modality in offer.spec.modalities and offer.spec.target}
+    names.update(entry.name for entry in KNOWN_FRAMEWORKS if modality in entry.modalities and entry.embeds)
     listed = ", ".join(sorted(names)) or "none"
-    served = {m for offer in offers if name.fits(offer) for m in offer.spec.modalities}
-    served.update(m for entry in KNOWN_FRAMEWORKS if entry.name == name.framework for m in entry.modalities)
+    namesakes = [entry for entry in KNOWN_FRAMEWORKS if entry.name == name.framework]
+    fitting = [offer.spec for offer in offers if name.fits(offer)]
+    served = {served for entry in (*fitting, *namesakes) for served in entry.modalities}
     if served and modality not in served:
+        embeds = any(spec.target for spec in fitting) or any(entry.embeds for entry in namesakes)
         raise UnknownFrameworkError(
-            f"framework {name.framework!r} embeds {' and '.join(sorted(served))}, not {modality}; "
-            f"frameworks for {modality}: {listed}"
+            f"framework {name.framework!r} {'embeds' if embeds else 'describes'} {' and '.join(sorted(served))}, not "
+            f"{modality}; frameworks for {modality}: {listed}"
         )
-    hint = nearest(name.framework, names) or nearest(name.framework, [entry.name for entry in KNOWN_FRAMEWORKS])
+    every = [*(entry.name for entry in KNOWN_FRAMEWORKS), *(offer.spec.name for offer in offers)]
+    hint = nearest(name.framework, names) or nearest(name.framework, every)
     broken = ", ".join(f"{record.name!r} of {record.distribution}" for record in records if record.fault is not None)
     note = f" (set aside as broken, and perhaps what offers it: plugin {broken})" if broken else ""
     raise UnknownFrameworkError(f"no framework {name.given!r} for {modality}{hint}; there are: {listed}{note}")

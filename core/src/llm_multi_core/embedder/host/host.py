@@ -84,17 +84,17 @@ class Host:
         ]
 
     def available(self) -> dict[str, dict[str, bool]]:
-        """Whether each framework can be used now: `{modality: {name: bool}}`.
+        """Whether each framework can be used now to embed: `{modality: {name: bool}}`.
 
         Lists every framework of the project's own plugins, installed or not, and every other one
-        that a plugin offers. A name that two distributions offer counts as available if either is,
-        and is also listed as `distribution/name`.
+        that a plugin offers; not those that only put media into words. A name that two distributions
+        offer counts as available if either is, and is also listed as `distribution/name`.
         """
         met = {offer.spec.requires: not missing_requirements(offer.spec.requires) for offer in self.offers()}
         table: dict[str, dict[str, bool]] = {}
         for modality in (Modality.TEXT, Modality.IMAGE, Modality.AUDIO):
-            row = {known.name: False for known in KNOWN_FRAMEWORKS if modality in known.modalities}
-            offers = self.offers(modality)
+            row = {known.name: False for known in KNOWN_FRAMEWORKS if known.embeds and modality in known.modalities}
+            offers = [offer for offer in self.offers(modality) if offer.spec.target]
             names = [offer.spec.name for offer in offers]
             for offer in offers:
                 row[offer.spec.name] = row.get(offer.spec.name, False) or met[offer.spec.requires]

@@ -19,11 +19,15 @@ DEFAULT_FRAMEWORK = {
 
 @dataclass(frozen=True, slots=True)
 class KnownFramework:
-    """A framework by its name, and the distribution whose plugin offers it."""
+    """A framework by its name, and the distribution whose plugin offers it.
+
+    `embeds` is false for one that puts its modalities into words, for others to embed.
+    """
 
     name: str
     modalities: tuple[Modality, ...]
     distribution: str
+    embeds: bool = True
 
     @property
     def extra(self) -> str:
@@ -63,6 +67,8 @@ KNOWN_FRAMEWORKS = (
     KnownFramework("hubert", (_AUDIO,), "llm-multi-core-transformers"),
     KnownFramework("wavlm", (_AUDIO,), "llm-multi-core-transformers"),
     KnownFramework("data2vec", (_AUDIO,), "llm-multi-core-transformers"),
+    KnownFramework("caption", (_IMAGE,), "llm-multi-core-transformers", embeds=False),
+    KnownFramework("transcript", (_AUDIO,), "llm-multi-core-transformers", embeds=False),
 )
 
 

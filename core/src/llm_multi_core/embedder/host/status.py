@@ -34,6 +34,7 @@ class FrameworkStatus:
         key_present: whether the environment has its key; `None` if it needs none, or if the
             provider's own chain may have one.
         summary: the plugin's one line about it.
+        embeds: whether it embeds its modalities; otherwise it puts them into words, for others to embed.
     """
 
     name: str
@@ -45,6 +46,7 @@ class FrameworkStatus:
     hosted: bool = False
     key_present: bool | None = None
     summary: str = ""
+    embeds: bool = True
 
 
 def framework_statuses(records: Sequence[PluginRecord]) -> list[FrameworkStatus]:
@@ -85,6 +87,7 @@ def _offered(offer: Offer, offers: Iterable[Offer]) -> FrameworkStatus:
         hosted=spec.hosted,
         key_present=key_present,
         summary=spec.summary,
+        embeds=bool(spec.target),
     )
 
 
@@ -105,11 +108,13 @@ def _set_aside(records: Iterable[PluginRecord], offered: Iterable[FrameworkStatu
             reason = f"failed at {record.fault}"
         else:
             reason = f"excluded by the environment variable {record.disabled_by}"
-        known = [(k.name, k.modalities) for k in KNOWN_FRAMEWORKS if k.distribution == record.distribution]
-        for name, modalities in known or [(canonicalize_name(record.name), ())]:
+        known = [(k.name, k.modalities, k.embeds) for k in KNOWN_FRAMEWORKS if k.distribution == record.distribution]
+        for name, modalities, embeds in known or [(canonicalize_name(record.name), (), True)]:
             if (name, record.distribution) not in listed:
                 listed.add((name, record.distribution))
-                yield FrameworkStatus(name, modalities, record.distribution, record.version, record.status, reason)
+                yield FrameworkStatus(
+                    name, modalities, record.distribution, record.version, record.status, reason, embeds=embeds
+                )
 
 
 def _absent(records: Sequence[PluginRecord], listed: Iterable[FrameworkStatus]) -> Iterator[FrameworkStatus]:
@@ -127,4 +132,5 @@ def _absent(records: Sequence[PluginRecord], listed: Iterable[FrameworkStatus]) 
                 version=version,
                 status="not installed" if version is None else "missing",
                 reason=f"install with: {known.install}" if version is None else not_offered_reason(known, records),
+                embeds=known.embeds,
             )
