@@ -21,15 +21,29 @@ def llm_multi_core_frameworks():
         options=(OptionSpec("pooling", str, "mean", choices=("mean", "cls"), summary="how tokens are pooled"),),
         summary="Acme's text models",
     )
+    yield FrameworkSpec(
+        name="acme-scribe",
+        modalities=(Modality.AUDIO,),
+        describer="PACKAGE.encoder:AcmeScribe",
+        bridge={Modality.AUDIO: "transcript"},
+        default_model={Modality.AUDIO: "scribe-small"},
+        summary="What is said in a recording",
+    )
 """
 ENCODER = """
 import heavysdk
-from llm_multi_core.embedder import Encoder
+from llm_multi_core.embedder import Describer, Encoder, Modality
 from llm_multi_core.embedder.testing.fakes import FakeTextEncoder
 
 class AcmeEncoder(FakeTextEncoder): ...
 class NoEncoder: ...
 class AbstractEncoder(Encoder): ...
+class AbstractScribe(Describer):
+    modality, via = Modality.AUDIO, "transcript"
+class AcmeScribe(AbstractScribe):
+    def describe(self, media): return ["words"] * len(media)
+class PictureScribe(AcmeScribe):
+    modality, via = Modality.IMAGE, "caption"
 """
 
 # The change to the plugin's source, and the tests that fail for it.
@@ -74,6 +88,11 @@ WRONG = {
     "missing-target": (("AcmeEncoder", "Nothing"), {"test_targets_are_encoders"}),
     "foreign-target": (("AcmeEncoder", "NoEncoder"), {"test_targets_are_encoders"}),
     "abstract-target": (("AcmeEncoder", "AbstractEncoder"), {"test_targets_are_encoders"}),
+    "missing-describer": (("encoder:AcmeScribe", "encoder:Nothing"), {"test_describers_are_describers"}),
+    "foreign-describer": (("encoder:AcmeScribe", "encoder:NoEncoder"), {"test_describers_are_describers"}),
+    "abstract-describer": (("encoder:AcmeScribe", "encoder:AbstractScribe"), {"test_describers_are_describers"}),
+    "other-media": (("encoder:AcmeScribe", "encoder:PictureScribe"), {"test_describers_are_describers"}),
+    "other-label": (('"transcript"', '"words"'), {"test_describers_are_describers"}),
     "misspelt-hook": (
         ("def llm_multi_core_frameworks", "def llm_multi_core_framework"),
         {
@@ -85,6 +104,7 @@ WRONG = {
             "test_everything_is_documented",
             "test_hosted_frameworks_find_their_key",
             "test_targets_are_encoders",
+            "test_describers_are_describers",
         },
     ),
     "untyped": ((), {"test_package_is_typed"}),

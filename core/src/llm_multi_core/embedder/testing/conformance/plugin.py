@@ -11,12 +11,13 @@ import warnings
 from collections.abc import Callable, Iterable
 from importlib import import_module, metadata, resources
 from importlib.metadata import EntryPoint
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from llm_multi_core.embedder.describers import Describer
 from llm_multi_core.embedder.encoders import HostedEncoder, LocalEncoder
 from llm_multi_core.embedder.frameworks import FrameworkSpec
 from llm_multi_core.embedder.host import Host
@@ -113,7 +114,7 @@ class PluginConformance(StandardTests):
         """A default model is named for each modality and for no other."""
         for spec in specs:
             assert set(spec.default_model) == set(spec.modalities), (
-                f"{spec.name} embeds {', '.join(spec.modalities)} and has default models for "
+                f"{spec.name} takes {', '.join(spec.modalities)} and has default models for "
                 f"{', '.join(spec.default_model) or 'none'}"
             )
             assert all(model.strip() for model in spec.default_model.values()), f"{spec.name} has a blank default model"
@@ -139,17 +140,24 @@ class PluginConformance(StandardTests):
 
     def test_targets_are_encoders(self, specs: list[FrameworkSpec]) -> None:
         """Where the requirements are installed, each target is a complete encoder class of the right kind."""
-        installed = [spec for spec in specs if not missing_requirements(spec.requires)]
+        installed = _installed([spec for spec in specs if spec.target])
         if not installed:
-            pytest.skip("the requirements of no framework are installed")
+            pytest.skip("no framework embeds whose requirements are installed")
         for spec in installed:
-            module, _, name = spec.target.partition(":")
-            target = getattr(import_module(module), name, None)
-            kind = HostedEncoder if spec.hosted else LocalEncoder
-            assert isinstance(target, type), f"{spec.target} is not a class"
-            assert issubclass(target, kind), f"{spec.target} is not a {kind.__name__}"
-            missing = ", ".join(sorted(getattr(target, "__abstractmethods__", ())))
-            assert not inspect.isabstract(target), f"{spec.target} lacks {missing}"
+            _require_class(spec.target, HostedEncoder if spec.hosted else LocalEncoder)
+
+    def test_describers_are_describers(self, specs: list[FrameworkSpec]) -> None:
+        """Where the requirements are installed, each describer is a complete class, of what `bridge` says."""
+        describing = [spec for spec in specs if spec.describer]
+        installed = _installed(describing)
+        if describing and not installed:
+            pytest.skip("no framework describes whose requirements are installed")
+        for spec in installed:
+            _require_class(spec.describer, Describer)
+            describer = _loaded(spec.describer)
+            said = {getattr(describer, "modality", None): getattr(describer, "via", None)}
+            assert said == dict(spec.bridge), f"{spec.describer} says {said}, and bridge= of {spec.name} {spec.bridge}"
+            assert set(spec.bridge) <= set(spec.modalities), f"{spec.name} describes what is not among its modalities"
 
     def test_package_is_typed(self, entry_points: list[EntryPoint]) -> None:
         """The package ships `py.typed`."""
@@ -157,6 +165,25 @@ class PluginConformance(StandardTests):
             package = point.module.partition(".")[0]
             marker = resources.files(package) / "py.typed"
             assert marker.is_file(), f"package {package} has no py.typed"
+
+
+def _installed(specs: list[FrameworkSpec]) -> list[FrameworkSpec]:
+    return [spec for spec in specs if not missing_requirements(spec.requires)]
+
+
+def _loaded(entry: str) -> Any:
+    """What `"package.module:Class"` names; `None` if there is none."""
+    module, _, name = entry.partition(":")
+    return getattr(import_module(module), name, None)
+
+
+def _require_class(entry: str, kind: type) -> None:
+    """Require that an entry names a class of a kind, with nothing left to be written."""
+    found = _loaded(entry)
+    assert isinstance(found, type), f"{entry} is not a class"
+    assert issubclass(found, kind), f"{entry} is not a {kind.__name__}"
+    missing = ", ".join(sorted(getattr(found, "__abstractmethods__", ())))
+    assert not inspect.isabstract(found), f"{entry} lacks {missing}"
 
 
 def _imported_by(module: str) -> list[str]:
