@@ -17,8 +17,11 @@ from llm_multi_core.embedder import (
     InvalidOutputError,
     Item,
     UnsupportedDimensionsError,
+    create_multimodal_embedder,
+    interleaved,
 )
 from llm_multi_core.embedder.inputs.image import image_item
+from llm_multi_core.embedder.inputs.mixed import Image as Picture
 from llm_multi_core.embedder.inputs.text import text_item
 from llm_multi_core.embedder.testing.hosted.cohere import MODELS, CohereWire
 
@@ -169,8 +172,25 @@ def test_older_models_refuse_text_with_a_picture(texts, server, noise):
     result = texts("embed-english-v3.0").run(["a text", figure], on_error="collect")
     assert result.ok.tolist() == [True, False]
     assert isinstance(result.failures[0].error, InvalidInputError)
-    assert "text + image in one; embed-v4.0 does" in str(result.failures[0].error)
+    assert "takes one part an item, not 2" in str(result.failures[0].error)
     assert server.violations == []
+
+
+def test_a_multimodal_embedder_hands_items_of_several_parts_on(server, bodies, noise):
+    settings = {"base_url": server.base_url, "api_key": "co-of-a-test"}
+    inputs = ["Figure 3", interleaved("Figure 3", Picture(noise(1))), Picture(noise(2))]
+    with create_multimodal_embedder(framework="cohere", **settings) as embedder:
+        result = embedder.run_joint(inputs, role="document")
+    assert result.modalities == ["text", None, "image"]
+    assert result.joined().shape == (3, 1536)
+    assert sorted(result.reports) == ["image", "text", "text + image"]
+    sent = [[part["type"] for part in body["inputs"][0]["content"]] for body in bodies() if "inputs" in body]
+    assert sorted(sent) == [["image_url"], ["text", "image_url"]]
+    with (
+        create_multimodal_embedder(framework="cohere", model="embed-english-v3.0", **settings) as older,
+        pytest.raises(InvalidInputError, match=r"input 1: no framework .* takes text and image in one item"),
+    ):
+        older.embed_batch(inputs)
 
 
 def test_text_beyond_the_limit_beside_a_picture_is_refused(texts, server, noise):

@@ -80,6 +80,7 @@ class CohereEncoder(HostedEncoder):
             native_dimension=self._native or dimension,
             sliceable=bool(model.dimensions) and self._embedding_type == "float",
             roles=frozenset() if self._input_type else frozenset({Role.QUERY}),
+            interleaves=model.mixed,
             intake=Intake(formats=catalogue.IMAGE_FORMATS, max_bytes=catalogue.MAX_IMAGE_BYTES),
         )
 

@@ -28,7 +28,7 @@ def request_fields(model: CohereModel, items: Sequence[Item], input_type: str) -
     if model.mixed:
         inputs = [{"content": [_content(part) for part in item.parts]} for item in items]
         return {"inputs": inputs, "input_type": input_type}
-    return {"images": [_lone_image(model, item).data_url for item in items], "input_type": "image"}
+    return {"images": [_image(item.parts[0]).data_url for item in items], "input_type": "image"}
 
 
 def form_of(model: CohereModel, item: Item) -> Hashable:
@@ -54,15 +54,6 @@ def _content(part: Part) -> dict[str, Any]:
     if part.modality is Modality.TEXT:
         return {"type": "text", "text": part.payload}
     return {"type": "image_url", "image_url": {"url": _image(part).data_url}}
-
-
-def _lone_image(model: CohereModel, item: Item) -> EncodedMedia:
-    if len(item.parts) != 1:
-        raise InvalidInputError(
-            f"cohere model {model.name!r} embeds a text or a picture, not {' + '.join(item.signature)} in one; "
-            "embed-v4.0 does"
-        )
-    return _image(item.parts[0])
 
 
 def _image(part: Part) -> EncodedMedia:

@@ -83,7 +83,7 @@ def explain_absence(name: FrameworkName, modality: Modality, records: Sequence[P
     listed = ", ".join(sorted(names)) or "none"
     namesakes = [entry for entry in KNOWN_FRAMEWORKS if entry.name == name.framework]
     fitting = [offer.spec for offer in offers if name.fits(offer)]
-    served = {served for entry in (*fitting, *namesakes) for served in entry.modalities}
+    served = {m for spec in fitting for m in spec.modalities} | {m for entry in namesakes for m in entry.modalities}
     if served and modality not in served:
         embeds = any(spec.target for spec in fitting) or any(entry.embeds for entry in namesakes)
         raise UnknownFrameworkError(
