@@ -9,8 +9,10 @@ from __future__ import annotations
 import json
 import os
 import threading
+from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping
 from hashlib import sha256
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +34,11 @@ _SUFFIXES = {
     "audio/mpeg": ".mp3",
 }
 _PDF = "application/pdf"
+_RECORDINGS = 64
+"""Recordings whose windows are remembered, so that a long one is not read again for each of them."""
+
+_Windows = dict[tuple[int, int], Item]
+"""By start and end in milliseconds."""
 
 
 class MediaLibrary:
@@ -63,6 +70,7 @@ class MediaLibrary:
         self._lock = threading.Lock()
         self._records: dict[str, MediaRecord] = {}
         self._verified: dict[str, tuple[int, int, str]] = {}  # by path: size, time of change, hash
+        self._windows: OrderedDict[tuple[str, str], _Windows] = OrderedDict()  # by path and hash
         if self._path is not None and self._path.exists():
             self._read(self._path)
 
@@ -70,6 +78,8 @@ class MediaLibrary:
 
     def add(self, path: str | os.PathLike[str], modality: Modality | str | None = None) -> list[MediaRecord]:
         """Register a file: a picture, a recording (in windows if it is long), or a PDF (a picture a page).
+
+        If the file was registered with other content, that is forgotten.
 
         Args:
             path: the file.
@@ -88,6 +98,7 @@ class MediaLibrary:
         if kind not in (Modality.IMAGE, Modality.AUDIO):
             raise InvalidInputError(f"{file.name!r} is neither an image, a recording nor a PDF by its suffix")
         records = list(self._records_of(file, kind, mime_type))
+        self._forget_earlier(records[0])
         self._register(records)
         return records
 
@@ -176,13 +187,11 @@ class MediaLibrary:
             return pdf_page(file, record.page)
         if record.modality is Modality.IMAGE:
             return image_item(file)
-        windows = audio_windows(file, seconds=self.window_seconds, overlap=self.overlap_seconds)
-        if record.start_ms is None:
-            return windows[0] if len(windows) == 1 else audio_windows(file, seconds=float("inf"), overlap=0.0)[0]
-        for window in windows:
-            if window.span is not None and (window.span.start, window.span.end) == (record.start_ms, record.end_ms):
-                return window
-        return _stretch(file, record)
+        windows = self._windows_of(file, record.sha256)
+        if record.start_ms is None or record.end_ms is None:
+            whole = list(windows.values()) if len(windows) == 1 else audio_windows(file, seconds=inf, overlap=0.0)
+            return whole[0]
+        return windows.get((record.start_ms, record.end_ms)) or _stretch(file, record)
 
     # How it is done.
 
@@ -195,11 +204,36 @@ class MediaLibrary:
             image_item(file)  # what cannot be read is refused now, and not when it is to be embedded
             yield MediaRecord(kind, mime_type, source, digest)
         else:
-            windows = audio_windows(file, seconds=self.window_seconds, overlap=self.overlap_seconds)
-            for window in windows:
-                span = window.span if len(windows) > 1 else None
-                start, end = (None, None) if span is None else (span.start, span.end)
-                yield MediaRecord(kind, mime_type, source, digest, start, end)
+            windows = self._windows_of(file, digest)
+            for span in windows if len(windows) > 1 else [(None, None)]:
+                yield MediaRecord(kind, mime_type, source, digest, *span)
+
+    def _windows_of(self, file: Path, digest: str) -> _Windows:
+        key = (str(file), digest)
+        with self._lock:
+            if key in self._windows:
+                self._windows.move_to_end(key)
+                return self._windows[key]
+        items = audio_windows(file, seconds=self.window_seconds, overlap=self.overlap_seconds)
+        windows = {(item.span.start, item.span.end): item for item in items if item.span is not None}
+        with self._lock:
+            self._windows[key] = windows
+            while len(self._windows) > _RECORDINGS:
+                self._windows.popitem(last=False)
+        return windows
+
+    def _forget_earlier(self, record: MediaRecord) -> None:
+        """Forget what a record's file held before."""
+        with self._lock:
+            outdated = [
+                reference
+                for reference, known in self._records.items()
+                if known.source == record.source and known.sha256 != record.sha256
+            ]
+            for reference in outdated:
+                del self._records[reference]
+            if outdated:
+                self._rewrite()
 
     def _register(self, records: list[MediaRecord]) -> None:
         with self._lock:
@@ -230,11 +264,15 @@ class MediaLibrary:
         partial.replace(self._path)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in self.__dict__.items() if name != "_lock"}
+        return {name: value for name, value in self.__dict__.items() if name not in ("_lock", "_windows")}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         self._lock = threading.Lock()
+        self._windows = OrderedDict()
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({len(self)} records)"
 
 
 def _stretch(file: Path, record: MediaRecord) -> Item:
@@ -242,7 +280,7 @@ def _stretch(file: Path, record: MediaRecord) -> Item:
     from dataclasses import replace
 
     assert record.start_ms is not None and record.end_ms is not None  # noqa: S101, PT018 - of a window both are set
-    (whole,) = audio_windows(file, seconds=float("inf"), overlap=0.0)
+    (whole,) = audio_windows(file, seconds=inf, overlap=0.0)
     (part,) = whole.parts
     sound: AudioSource = part.payload
     piece = sound.stretch(record.start_ms / 1000, record.end_ms / 1000)
