@@ -154,11 +154,9 @@ class MediaInputs:
         """The model's inputs. Sound shares them only with sound of the same length.
 
         Raises:
-            InvalidInputError: for an item of several parts, and for sound that is longer than the model takes and
-                that the host was given no limit to cut by.
+            InvalidInputError: for sound that is longer than the model takes and that the host was given no limit to
+                cut by.
         """
-        if any(len(item.parts) != 1 for item in items):
-            raise InvalidInputError("an item of several parts is not for this framework; pass the parts one by one")
         if items[0].signature == (Modality.IMAGE,):
             inputs: list[Any] = [{"image": _decoded(item.parts[0].payload, None)} for item in items]
             groups = [tuple(range(len(items)))]
