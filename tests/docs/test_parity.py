@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from llm_multi_core.embedder import Host
+from llm_multi_core.embedder.host.availability import missing_requirements
 from llm_multi_core.embedder.testing.parity import PARITY, ParityResults, parity_table
 
 ROOT = Path(__file__).parents[2]
@@ -63,7 +64,10 @@ def test_every_local_framework_is_compared_in_all_that_it_embeds():
         (str(modality), offer.spec.name)
         for offer in Host().offers()
         for modality in offer.spec.modalities
-        if offer.distribution.startswith("llm-multi-core-") and not offer.spec.hosted
+        if offer.distribution.startswith("llm-multi-core-")
+        and not offer.spec.hosted
+        # What waits for a release that is yet to come can be compared with nothing here.
+        and not missing_requirements(offer.spec.requires)
     }
     compared = {(result.modality, result.framework) for result in FOUND.results}
     assert {pair for pair in offered if pair[1] not in OF_THEIR_OWN} <= compared

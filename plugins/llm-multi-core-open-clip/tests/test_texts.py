@@ -91,5 +91,5 @@ def test_padding_is_left_out_where_it_does_not_count(encoder):
     lengths = {}
     for name in ("vit", "coca", "siglip", "bert"):
         one = encoder(name)
-        lengths[name] = one.prepare(items("a", "a b"), Task()).tensor.shape[1]
+        lengths[name] = one.prepare(items("a", "a b"), Task()).inputs["inputs"].shape[1]
     assert lengths == {"vit": 4, "coca": 30, "siglip": 16, "bert": 20}

@@ -12,6 +12,9 @@ DEFAULT_MODEL = "ViT-B-32-quickgelu@openai"
 
 _NEEDS_TRANSFORMERS = "needs transformers: pip install 'llm-multi-core-open-clip[hf]'"
 
+DEFAULT_AUDIO_MODEL = "CLAP-HTSAT-tiny-Roberta-base-fused@laion"
+"""LAION's CLAP whose weights are published as safetensors under open_clip's tag."""
+
 # name, dimension, longest text in tokens, repository on the hub that its weights and its card are in
 _KNOWN = (
     (DEFAULT_MODEL, 512, 77, "timm/vit_base_patch32_clip_224.openai"),
@@ -54,4 +57,21 @@ MODELS = tuple(
         source=f"https://huggingface.co/{repository}",
     )
     for name, dimension, tokens, repository in _KNOWN
+)
+
+_CLAP = (
+    (DEFAULT_AUDIO_MODEL, "laion/clap-htsat-fused", "used like an unfused one, 10 s at a time"),
+    ("CLAP-HTSAT-tiny-Roberta-base@laion", "laion/clap-htsat-unfused", "10 s of sounds; needs allow_pickle=True"),
+)
+
+AUDIO_MODELS = tuple(
+    ModelSpec(
+        name=name,
+        modalities=(Modality.AUDIO, Modality.TEXT),
+        dimension=512,
+        max_units=77,
+        note=f"{note}; {_NEEDS_TRANSFORMERS}",
+        source=f"https://huggingface.co/{repository}",
+    )
+    for name, repository, note in _CLAP
 )

@@ -39,7 +39,8 @@ class ClipFiles:
         weights: the name of the one with the weights.
         config: open_clip's model configuration, with the activation that the weights were trained with.
         image: how images are prepared: `size` (height, width), `mean`, `std`, `interpolation`,
-            `resize_mode`, `fill_color`.
+            `resize_mode`, `fill_color`; empty for a model of sounds.
+        from_transformers: whether the weights are laid out as those of a `ClapModel` of transformers.
     """
 
     label: str
@@ -47,11 +48,18 @@ class ClipFiles:
     weights: str
     config: Mapping[str, Any]
     image: Mapping[str, Any]
+    from_transformers: bool = False
 
     @property
     def dimension(self) -> int:
         """Components of a vector."""
         return int(self.config["embed_dim"])
+
+    @property
+    def audio_config(self) -> Mapping[str, Any] | None:
+        """What concerns the audio tower, for a model that has one."""
+        config: Mapping[str, Any] | None = self.config.get("audio_cfg")
+        return config
 
     @property
     def text_config(self) -> Mapping[str, Any]:
@@ -189,9 +197,12 @@ def _refused(label: str, weights: str) -> ModelLoadError:
 def _found(
     label: str, files: ModelFiles, weights: str, config: Mapping[str, Any], image: Mapping[str, Any]
 ) -> ClipFiles:
-    missing = [key for key in ("embed_dim", "vision_cfg", "text_cfg") if key not in config]
+    other = "audio_cfg" if "audio_cfg" in config else "vision_cfg"
+    missing = [key for key in ("embed_dim", other, "text_cfg") if key not in config]
     if missing:
         raise ModelLoadError(f"the configuration of model {label!r} lacks {', '.join(missing)}")
+    if other == "audio_cfg":
+        return ClipFiles(label, files, weights, config, {}, bool(image.get("hf_transformers_clap")))
     size = config["vision_cfg"].get("image_size", 224)
     given = {key: image[key] for key in _DEFAULT_IMAGE if image.get(key) is not None}
     prepared: dict[str, Any] = {**_DEFAULT_IMAGE, **given}

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from llm_multi_core.embedder import FrameworkSpec, Modality, OptionSpec, hookimpl
-from llm_multi_core_open_clip.catalogue import DEFAULT_MODEL, MODELS
+from llm_multi_core_open_clip.catalogue import AUDIO_MODELS, DEFAULT_AUDIO_MODEL, DEFAULT_MODEL, MODELS
 
 CLIP = FrameworkSpec(
     name="clip",
@@ -28,7 +30,28 @@ CLIP = FrameworkSpec(
 )
 
 
+CLIP_AUDIO = replace(
+    CLIP,
+    modalities=(Modality.AUDIO,),
+    requires=(
+        "llm-multi-core-torch>=0.1,<0.2",
+        "open_clip_torch>=4.0.0.dev0,<5",
+        "soundfile>=0.12,<1",
+        "soxr>=0.3,<2",
+        "torch>=2.6,<3",
+        "torchaudio>=2.6,<3",
+        "torchlibrosa>=0.1,<1",
+    ),
+    default_model={Modality.AUDIO: DEFAULT_AUDIO_MODEL},
+    joint=False,
+    summary="CLAP models of open_clip 4: sounds and text in one space",
+    models=AUDIO_MODELS,
+)
+"""The same encoder on models with an audio tower, apart because it needs more. Their texts, which share the space, are
+those of `CLIP`."""
+
+
 @hookimpl
 def llm_multi_core_frameworks() -> list[FrameworkSpec]:
     """The frameworks of this distribution."""
-    return [CLIP]
+    return [CLIP, CLIP_AUDIO]

@@ -140,6 +140,8 @@ class TokenizerSource:
         self._mode = text.get("tokenizer_mode")
         self._trusted = bool(options["trust_remote_code"])
         self.context_length = int(text.get("context_length") or CONTEXT_LENGTH)
+        if kind := text.get("tokenizer_type"):  # from open_clip 4 on
+            raise ModelLoadError(f"the tokenizer of model {self._label!r} is of type {kind!r}, which is not run here")
         if self._settings.pop("trust_remote_code", False) and not self._trusted:
             raise UntrustedCodeError(
                 f"the tokenizer of model {self._label!r} brings code of its own. Read it, and pass "

@@ -1,4 +1,4 @@
-"""One tower of a CLIP model as a module of its own, from pixels or token ids to vectors: what an engine runs."""
+"""One tower of a CLIP model as a module of its own, from its inputs to vectors: what an engine runs."""
 
 from __future__ import annotations
 
@@ -26,6 +26,30 @@ def text_tower(model: Any) -> torch.nn.Module:
         model: as `load_clip` returns it.
     """
     return _tower(model.text, trims=sees_no_padding(model))
+
+
+def sound_tower(model: Any) -> torch.nn.Module:
+    """A module that computes what the `encode_audio` of a model does, `(n, d)`.
+
+    Args:
+        model: a `CLAP` of open_clip 4.
+    """
+    import torch
+
+    class Sounds(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.tower = model.audio
+            self.projects = not model.audio.training_head
+
+        def forward(self, **inputs: torch.Tensor) -> torch.Tensor:
+            if "mel_fusion" in inputs:  # none is longer than the window, of which it would see several pieces
+                spectrograms = inputs["mel_fusion"]
+                inputs = {**inputs, "longer": spectrograms.new_zeros(spectrograms.shape[0], dtype=torch.bool)}
+            rows: torch.Tensor = self.tower(inputs, apply_proj=self.projects)
+            return rows
+
+    return Sounds().eval()
 
 
 def sees_no_padding(model: Any) -> bool:
