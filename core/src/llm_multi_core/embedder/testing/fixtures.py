@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import importlib
+import ipaddress
+import socket
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -55,3 +58,49 @@ def missing_framework(install_plugin: Callable[..., None]) -> str:
         modules={"llm_multi_core_fake_missing": MISSING_PLUGIN},
     )
     return "fake-missing"
+
+
+@pytest.fixture
+def only_loopback(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+    """Nothing of this test reaches beyond this machine.
+
+    Connections and look-ups of other names fail, and so does the test if any was tried, even where what
+    tried it carried on. The value lists what was tried; a test that means to try clears it.
+    """
+    tried: list[str] = []
+    connect, connect_ex, look_up = socket.socket.connect, socket.socket.connect_ex, socket.getaddrinfo
+
+    def refuse_others(address: Any) -> None:
+        if isinstance(address, tuple) and not _is_here(str(address[0])):
+            tried.append(str(address[0]))
+            raise ConnectionRefusedError(f"a test tried to reach {address[0]!r}")
+
+    def connect_here(self: socket.socket, address: Any) -> None:
+        refuse_others(address)
+        connect(self, address)
+
+    def connect_ex_here(self: socket.socket, address: Any) -> int:
+        refuse_others(address)
+        return connect_ex(self, address)
+
+    def look_up_here(host: Any, *arguments: Any, **keywords: Any) -> Any:
+        name = host.decode() if isinstance(host, bytes) else host
+        if name is not None and not _is_here(name):
+            tried.append(name)
+            raise socket.gaierror(f"a test tried to look up {name!r}")
+        return look_up(host, *arguments, **keywords)
+
+    monkeypatch.setattr(socket.socket, "connect", connect_here)
+    monkeypatch.setattr(socket.socket, "connect_ex", connect_ex_here)
+    monkeypatch.setattr(socket, "getaddrinfo", look_up_here)
+    yield tried
+    assert not tried, f"the test tried to reach {', '.join(dict.fromkeys(tried))}"
+
+
+def _is_here(host: str) -> bool:
+    if host in ("", "localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(host.partition("%")[0]).is_loopback or host in ("0.0.0.0", "::")  # noqa: S104
+    except ValueError:
+        return False
