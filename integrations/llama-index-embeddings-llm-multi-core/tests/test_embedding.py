@@ -8,7 +8,7 @@ import threading
 import numpy as np
 import pytest
 
-from llama_index.embeddings.llm_multi_core import MultiCoreEmbedding, base
+from llama_index.embeddings.llm_multi_core import MultiCoreEmbedding, adapted
 from llm_multi_core.embedder import InvalidInputError, create_text_embedder
 from llm_multi_core.embedder.testing.fakes import fake_vector
 
@@ -144,13 +144,13 @@ async def test_the_loop_turns_while_the_model_computes(install_plugin, call):
 
 async def test_many_floats_are_made_off_the_loop(fake_framework, monkeypatch):
     threads = []
-    convert = base._rows
+    convert = adapted.rows_of
 
     def watched(vectors):
         threads.append(threading.current_thread())
         return convert(vectors)
 
-    monkeypatch.setattr(base, "_rows", watched)
+    monkeypatch.setattr(adapted, "rows_of", watched)
     embedding = MultiCoreEmbedding(fake_framework, dimension=64)
     texts = [str(number) for number in range(600)]
     vectors = await embedding.aget_text_embedding_batch(texts)

@@ -1,4 +1,4 @@
-"""A text embedder, and the space that its vectors have to lie in.
+"""An embedder, and the space that its vectors have to lie in.
 
 The part of the adapter that knows when the model may be asked something: reading a local model's
 identity hashes its weights, so nothing here happens before it is needed, nor on an event loop.
@@ -7,11 +7,14 @@ identity hashes its weights, so nothing here happens before it is needed, nor on
 from __future__ import annotations
 
 import asyncio
+from typing import Generic, Self, TypeVar
 
-from llm_multi_core.embedder import IncompatibleSpacesError, TextEmbedder
+from llm_multi_core.embedder import IncompatibleSpacesError, MultiModalEmbedder, TextEmbedder
+
+EmbedderT = TypeVar("EmbedderT", bound=TextEmbedder | MultiModalEmbedder)
 
 
-class PinnedEmbedder:
+class PinnedEmbedder(Generic[EmbedderT]):
     """Gives the embedder out once its space was found to be the expected one.
 
     A pickled or deep copy has no key, as the embedder itself, and looks at the space again.
@@ -22,13 +25,13 @@ class PinnedEmbedder:
         treatment: settings of the embedder that change vectors and are not in its encoder id.
     """
 
-    def __init__(self, embedder: TextEmbedder, fingerprint: str | None, treatment: str) -> None:
+    def __init__(self, embedder: EmbedderT, fingerprint: str | None, treatment: str) -> None:
         self.embedder = embedder
         self.fingerprint = fingerprint
         self.treatment = treatment
         self._agrees = fingerprint is None
 
-    def checked(self) -> TextEmbedder:
+    def checked(self) -> EmbedderT:
         """The embedder.
 
         Raises:
@@ -39,7 +42,7 @@ class PinnedEmbedder:
             self._check()
         return self.embedder
 
-    async def achecked(self) -> TextEmbedder:
+    async def achecked(self) -> EmbedderT:
         """`checked` without blocking the event loop."""
         if not self._agrees:
             await asyncio.to_thread(self._check)
@@ -59,12 +62,12 @@ class PinnedEmbedder:
         space = self.embedder.space
         if space.fingerprint != self.fingerprint:
             raise IncompatibleSpacesError(
-                f"this embedding was made for the space with fingerprint {self.fingerprint}, but the model "
-                f"{self.embedder.model!r} now gives vectors in {space}, whose fingerprint is {space.fingerprint}. Use "
-                "the model and dimensions that the stored vectors were made with, or re-embed the documents with a "
-                "new MultiCoreEmbedding without fingerprint=."
+                f"this embedding was made for the space with fingerprint {self.fingerprint}, but {self.embedder!r} now "
+                f"gives vectors in {space}, whose fingerprint is {space.fingerprint}. Use the model and dimensions "
+                "that the stored vectors were made with, or re-embed the documents with a new embedding without "
+                "fingerprint=."
             )
         self._agrees = True
 
-    def __reduce__(self) -> tuple[type[PinnedEmbedder], tuple[TextEmbedder, str | None, str]]:
-        return PinnedEmbedder, (self.embedder, self.fingerprint, self.treatment)
+    def __reduce__(self) -> tuple[type[Self], tuple[EmbedderT, str | None, str]]:
+        return type(self), (self.embedder, self.fingerprint, self.treatment)
