@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from hashlib import sha256
+from typing import Any
 
 from llm_multi_core.embedder import Role, TextEmbedder
 
@@ -23,6 +25,10 @@ def cache_namespace(embedder: TextEmbedder, role: Role, normalize: bool, truncat
         truncation: its policy for over-long texts.
     """
     treatment = _TREATMENT.get(truncation, truncation)
-    identity = [embedder.encoder_id, embedder.space.dimension, normalize, treatment]
+    return namespace(embedder.framework, role, [embedder.encoder_id, embedder.space.dimension, normalize, treatment])
+
+
+def namespace(label: str, role: Role, identity: Sequence[Any]) -> str:
+    """A namespace for what `identity`, plain data, tells apart; `label` is for people."""
     digest = sha256(json.dumps(identity).encode()).hexdigest()[:32]
-    return f"{embedder.framework}-{role}-{digest}-"
+    return f"{label}-{role}-{digest}-"

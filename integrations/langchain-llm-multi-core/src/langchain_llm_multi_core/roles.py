@@ -6,8 +6,7 @@ from abc import abstractmethod
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, NamedTuple
 
-from langchain_core.embeddings import Embeddings
-
+from langchain_llm_multi_core.stamping import StampedEmbeddings
 from langchain_llm_multi_core.vectors import ato_lists, to_lists
 from llm_multi_core.embedder import Role, Space, TextEmbedder
 
@@ -24,7 +23,7 @@ class Binding(NamedTuple):
     show_progress: bool
 
 
-class RoleEmbeddings(Embeddings):
+class RoleEmbeddings(StampedEmbeddings):
     """Embeddings whose subclasses say which embedder they use, and in which roles."""
 
     @abstractmethod
