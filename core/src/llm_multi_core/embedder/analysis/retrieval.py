@@ -17,7 +17,10 @@ from llm_multi_core.embedder.analysis.vectors import DoubleArray, unit_rows
 from llm_multi_core.embedder.errors import IncompatibleSpacesError, InvalidInputError, InvalidOptionError
 from llm_multi_core.embedder.rows import FloatArray, IndexArray
 
-Ranks: TypeAlias = "Sequence[Sequence[float]] | Sequence[float] | npt.NDArray[np.floating] | npt.NDArray[np.integer]"
+Ranks: TypeAlias = (
+    "Sequence[Sequence[float] | npt.NDArray[np.floating]] | Sequence[float] "
+    "| npt.NDArray[np.floating] | npt.NDArray[np.integer]"
+)
 """Per query the ranks of its relevant documents, or just one rank per query; infinite for not found."""
 
 _BLOCK_ENTRIES = 1 << 24
