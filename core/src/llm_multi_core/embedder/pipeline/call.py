@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from concurrent.futures import Future
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from llm_multi_core.embedder.errors import EmbedderError
 from llm_multi_core.embedder.items import Task
@@ -15,6 +14,8 @@ from llm_multi_core.embedder.pipeline.progress import Progress, silent
 from llm_multi_core.embedder.pipeline.report import Failure, Report
 
 if TYPE_CHECKING:
+    import asyncio
+
     from llm_multi_core.embedder.pipeline.telemetry import CallTrace
     from llm_multi_core.embedder.rows import Rows
 
@@ -79,7 +80,7 @@ class Call:
         trace: told of requests, where they are traced.
         portion: which of a larger call's inputs these are, if it is part of one.
         cancelled: set to stop a call between two batches.
-        running: of a hosted call, what runs on the I/O loop.
+        running: of a hosted call, its tasks on the I/O loop.
         salvages: whether the vectors that a hosted call has by the time of an error are wanted.
         salvaged: those of its open windows, once an error has ended it.
     """
@@ -96,15 +97,15 @@ class Call:
     trace: CallTrace | None = None
     portion: Portion | None = None
     cancelled: bool = False
-    running: set[Future[None]] = field(default_factory=set)
+    running: set[asyncio.Task[Any]] = field(default_factory=set)
     salvages: bool = False
     salvaged: list[Rows] | None = None
 
     def end(self) -> None:
         """Stop what still runs, since nobody waits for it any more."""
-        self.cancelled = True
-        for future in list(self.running):
-            future.cancel()
+        self.cancelled = True  # before the others are looked for: a task that is about to begin looks at it
+        for task in list(self.running):
+            task.get_loop().call_soon_threadsafe(task.cancel)
 
     def position(self, index: int) -> int:
         """The caller's index of the call's input at `index`."""

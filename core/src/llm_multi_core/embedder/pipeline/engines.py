@@ -93,6 +93,11 @@ class _Underway:
         """Batches that are not done yet."""
         return 0 if self.run is None or self.future.done() else self.run.left
 
+    @property
+    def failed(self) -> bool:
+        """Whether it ended with an error."""
+        return self.future.done() and not self.future.cancelled() and self.future.exception() is not None
+
 
 class _Line:
     """The windows of a call that are underway, the oldest first.
@@ -131,8 +136,8 @@ class _Line:
 
     @property
     def ready(self) -> bool:
-        """Whether the oldest window is done."""
-        return bool(self._entries) and self._entries[0].future.done()
+        """Whether there is something to take."""
+        return bool(self._entries) and (self._entries[0].future.done() or self._failed is not None)
 
     @property
     def waits(self) -> bool:
@@ -158,9 +163,18 @@ class _Line:
         else:
             self._entries.append(self._start(window))
 
+    @property
+    def _failed(self) -> _Underway | None:
+        """A window that ends the call by its error; without salvage the windows before it come first."""
+        return next((entry for entry in self._entries if entry.failed), None) if self._call.salvages else None
+
     def take(self) -> Rows:
-        """The rows of the oldest window, which is done."""
-        self._entries[0].future.result()
+        """The rows of the oldest window, which is done.
+
+        Raises:
+            Exception: what ends the call.
+        """
+        (self._failed or self._entries[0]).future.result()
         rows = self._entries[0].window.close()
         self._entries.popleft()
         return rows
@@ -187,8 +201,6 @@ class _Line:
         run = HostedRun(window, encoder, providers.of(window.handle), self._told)
         with pool.borrow(window.handle):
             future = runtime.submit_io(_hold(window, run))
-        self._call.running.add(future)
-        future.add_done_callback(self._call.running.discard)
         future.add_done_callback(lambda _: self._told())
         return _Underway(window, run, future)
 
@@ -201,6 +213,13 @@ def _run_local(window: Window) -> Rows:
 
 
 async def _hold(window: Window, run: HostedRun) -> None:
-    """Keep the encoder from being closed under its requests."""
-    with pool.borrow(window.handle):
-        await run.finish()
+    """Send the requests of a window, and keep the encoder from being closed under them."""
+    task = asyncio.current_task()
+    assert task is not None  # noqa: S101 - this is a coroutine
+    window.call.running.add(task)
+    try:
+        if not window.cancelled:
+            with pool.borrow(window.handle):
+                await run.finish()
+    finally:
+        window.call.running.discard(task)

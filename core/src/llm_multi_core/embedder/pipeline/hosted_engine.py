@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 
@@ -48,17 +48,22 @@ class _Try:
 
     Attributes:
         batch: what of it can be sent.
+        again: whether it was sent before, at least as a part of another batch. Such batches come first, so
+            that what was begun is finished, and a fault of all requests is found with few of them.
         seconds: how long it was underway or paused; waiting for its turn does not count.
         attempts: transient failures so far, rate limits not counted.
-        broken: replies so far that did not fit.
+        broken: replies so far that did not fit, also those to a batch that it was a part of.
+        unsound: whether its rows came before and were not sound.
         sent: when it was allowed to be sent last, by the clock of the rate store.
         key: the key that it was sent with.
     """
 
     batch: Batch
+    again: bool = False
     seconds: float = 0.0
     attempts: int = 0
     broken: int = 0
+    unsound: bool = False
     sent: float = 0.0
     key: str | None = None
 
@@ -122,21 +127,23 @@ class HostedRun:
     async def stop(self) -> None:
         """Send nothing any more; `finish` then only waits for what is on its way."""
         self._stopped = True
-        for wait in self._waits:
-            wait.reschedule(asyncio.get_running_loop().time())
+        while self._waits:
+            self._waits.pop().reschedule(asyncio.get_running_loop().time())
 
     async def _finish(self, batch: Batch) -> None:
-        await self._deliver(batch)
+        await self._deliver(_Try(batch))
         self.left -= 1
         self._told()
 
-    async def _deliver(self, batch: Batch, broken: int = 0) -> None:
+    async def _deliver(self, progress: _Try) -> None:
         """Send a batch until its rows are there or its items have failed. Errors that end the call are kept."""
         try:
             with suppress(_StoppedError):
-                await self._pursue(_Try(batch, broken=broken))
+                await self._pursue(progress)
         except Exception as error:  # noqa: BLE001 - the first one is raised when nothing is on its way any more
             self._error = self._error or error
+            call = self._window.call
+            call.cancelled = call.cancelled or call.salvages  # without salvage, windows before this one are wanted
             await self.stop()
 
     async def _pursue(self, progress: _Try) -> None:
@@ -156,12 +163,12 @@ class HostedRun:
             if reason is not None:
                 self._window.give_up(progress.batch, self._told_as(error, verdict, reason))
                 return
-            progress.seconds += pause
             self._report.retries += 1
             if verdict.limited:
                 self._waited(pause)
-            async with self._waiting():
-                await asyncio.sleep(pause)
+            progress.seconds += pause
+            progress.again = True
+            await self._rest(pause)
 
     async def _part(self, progress: _Try, error: Exception, verdict: Verdict) -> None:
         """Deal with a batch that is not sent again as it is."""
@@ -171,14 +178,17 @@ class HostedRun:
                 self._provider.deny(progress.key, told)
             self._window.abort(batch, told)
         if len(batch.atoms) > 1:
-            await asyncio.gather(*(self._deliver(half) for half in batch.halve()))
+            await self._deliver_parts(batch.halve(), broken=min(progress.broken, 1))
         elif verdict.action == "shorten":
-            await asyncio.gather(*(self._deliver(part) for part in self._window.shorten(batch, told)))
+            await self._deliver_parts(self._window.shorten(batch, told))
         else:
             self._refused_alone += not isinstance(error, InvalidInputError | _OversizeError)
             if self._refused_alone >= HOPELESS and not self._provider.answered:
                 self._window.abort(batch, told)
             self._window.give_up(batch, told)
+
+    async def _deliver_parts(self, parts: Iterable[Batch], broken: int = 0) -> None:
+        await asyncio.gather(*(self._deliver(_Try(part, again=True, broken=broken)) for part in parts))
 
     async def _attempt(self, progress: _Try) -> Exception | None:
         """Send a batch once; what went wrong, if that is for the encoder's verdict to decide.
@@ -191,7 +201,7 @@ class HostedRun:
             self._refuse_denied(self._encoder.key(), progress.batch)
         async with AsyncExitStack() as place:
             async with self._waiting():
-                await place.enter_async_context(provider.pacer.concurrency.slot())
+                await place.enter_async_context(provider.pacer.concurrency.slot(first=progress.again))
             try:
                 items = await self._content(progress)
             except (_OversizeError, MemoryError) as error:
@@ -278,10 +288,10 @@ class HostedRun:
         await self._provider.pacer.settle(batch.cost, float(reply.usage.units) or None, reply.pace)
         if isinstance(received, InvalidOutputError):
             return received
-        again = window.conclude(batch, received, final=progress.broken > 0)
+        again = window.conclude(batch, received, final=progress.unsound)
         if again is not None:
             self._report.retries += 1
-            await self._deliver(again, broken=1)
+            await self._deliver(_Try(again, again=True, unsound=True))
         return None
 
     def _charge(self, batch: Batch, reply: Reply) -> None:
@@ -350,6 +360,10 @@ class HostedRun:
     def _left(self, progress: _Try) -> float:
         """Seconds until the deadline of a request."""
         return max(0.0, self._deadline - progress.seconds)
+
+    async def _rest(self, seconds: float) -> None:
+        async with self._waiting():
+            await asyncio.sleep(seconds)
 
     @asynccontextmanager
     async def _waiting(self) -> AsyncIterator[None]:

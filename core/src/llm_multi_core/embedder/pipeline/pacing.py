@@ -202,10 +202,13 @@ class Concurrency:
         self._waiting: deque[asyncio.Future[None]] = deque()
 
     @asynccontextmanager
-    async def slot(self) -> AsyncIterator[None]:
-        """One of the places, in the order of asking."""
+    async def slot(self, first: bool = False) -> AsyncIterator[None]:
+        """One of the places, in the order of asking, or as the `first` of those who wait."""
         place = asyncio.get_running_loop().create_future()
-        self._waiting.append(place)
+        if first:
+            self._waiting.appendleft(place)
+        else:
+            self._waiting.append(place)
         self._admit()
         try:
             await place
