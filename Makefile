@@ -22,7 +22,7 @@ $(STAMP): pyproject.toml constraints.txt $(DISTRIBUTIONS)
 
 install: $(STAMP) ## Install host, plugins, integrations and tools into .venv
 
-demo: $(STAMP) ## Index and query documents with LangChain and LlamaIndex, offline
+demo: $(STAMP) ## Index texts, pictures and sound with LangChain and LlamaIndex and search them, offline
 	$(BIN)/python examples/demo.py
 
 test: lint ## Lint, type-check and run all tests

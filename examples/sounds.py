@@ -54,7 +54,8 @@ class Sound:
         elif self.rhythm == "fading":
             wave = wave * np.exp(-4.5 * time)
         ends = np.minimum(1, np.minimum(time, SECONDS - time) / 0.02)  # no click at either end
-        samples: npt.NDArray[np.float32] = (0.5 * wave * ends / np.abs(wave).max()).astype(np.float32)
+        wave = wave * ends
+        samples: npt.NDArray[np.float32] = (0.5 * wave / np.abs(wave).max()).astype(np.float32)
         return samples
 
 
