@@ -1,7 +1,8 @@
-"""Keys for LlamaIndex's `embeddings_cache` that tell models and roles apart.
+"""Keys for LlamaIndex's `embeddings_cache` that tell models, roles and modalities apart.
 
 `BaseEmbedding` looks a vector up under the text alone. Then a query gets the vector of a document of
-the same words, and a second model on the same store gets the first one's vectors.
+the same words, and a second model on the same store gets the first one's vectors. `MultiModalEmbedding`
+looks media up nowhere; here they have entries under what they hold.
 """
 
 from __future__ import annotations
@@ -12,11 +13,15 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from hashlib import sha256
 from typing import Any, Literal
+from uuid import uuid4
 
 from llama_index.core.storage.kvstore.types import DEFAULT_COLLECTION, BaseKVStore
 
-_Role = Literal["query", "document"]
-_role: ContextVar[_Role] = ContextVar("llm_multi_core_role", default="document")
+Role = Literal["query", "document"]
+_role: ContextVar[Role] = ContextVar("llm_multi_core_role", default="document")
+
+VECTORS = "embeddings"
+"""The collection that LlamaIndex keeps vectors in."""
 
 
 @contextmanager
@@ -32,8 +37,8 @@ def looking_up_queries() -> Iterator[None]:
 class ScopedStore(BaseKVStore):
     """A key-value store as one embedder may see it: the same texts, under keys of its own.
 
-    A key is the SHA-256 of the scope, the role and the text. `get_all` gives the underlying store's
-    entries as they are.
+    A key is the SHA-256 of the scope, the role and the text; for media, of the modality and the content's
+    hash in place of the text. `get_all` gives the underlying store's entries as they are.
 
     Args:
         store: where the entries are kept; any number of embedders may share it.
@@ -80,17 +85,48 @@ class ScopedStore(BaseKVStore):
         deleted = [await self.store.adelete(own, collection=collection) for own in self._both_keys(key)]
         return any(deleted)
 
-    def _key(self, text: str, role: _Role | None = None) -> str:
+    # Vectors of anything, by what it holds.
+
+    def vector(self, kind: str, content: str, role: Role) -> list[float] | None:
+        """The vector that is kept for a content, or `None`.
+
+        Args:
+            kind: its modality.
+            content: the text, or what identifies the content of media.
+            role: what the vector is for.
+        """
+        return _vector_in(self.store.get(self._key(content, role, kind), collection=VECTORS))
+
+    async def avector(self, kind: str, content: str, role: Role) -> list[float] | None:
+        """`vector` without blocking the event loop."""
+        return _vector_in(await self.store.aget(await self._akey(content, role, kind), collection=VECTORS))
+
+    def keep(self, kind: str, content: str, role: Role, vector: list[float]) -> None:
+        """Keep the vector of a content."""
+        self.store.put(self._key(content, role, kind), {str(uuid4()): vector}, collection=VECTORS)
+
+    async def akeep(self, kind: str, content: str, role: Role, vector: list[float]) -> None:
+        """`keep` without blocking the event loop."""
+        await self.store.aput(await self._akey(content, role, kind), {str(uuid4()): vector}, collection=VECTORS)
+
+    def _key(self, content: str, role: Role | None = None, kind: str = "text") -> str:
         if self._found is None:
             self._found = self._scope()
+        use = role or _role.get()
+        # No role has a colon, and no text comes before the first zero byte: media and texts never collide.
+        name = use if kind == "text" else f"{use}:{kind}"
         # Surrogates pass, so that it is the embedder that refuses such a text, and says why.
-        content = f"{self._found}\0{role or _role.get()}\0{text}".encode("utf-8", "surrogatepass")
-        return sha256(content).hexdigest()
+        return sha256(f"{self._found}\0{name}\0{content}".encode("utf-8", "surrogatepass")).hexdigest()
 
-    async def _akey(self, text: str) -> str:
+    async def _akey(self, content: str, role: Role | None = None, kind: str = "text") -> str:
         if self._found is None:  # finding it reads the model's files
-            return await asyncio.to_thread(self._key, text)
-        return self._key(text)
+            return await asyncio.to_thread(self._key, content, role, kind)
+        return self._key(content, role, kind)
 
-    def _both_keys(self, text: str) -> tuple[str, str]:
-        return self._key(text, "query"), self._key(text, "document")
+    def _both_keys(self, key: str) -> tuple[str, str]:
+        return self._key(key, "query"), self._key(key, "document")
+
+
+def _vector_in(entry: dict[str, Any] | None) -> list[float] | None:
+    # LlamaIndex keeps a vector under an id of no meaning.
+    return next(iter(entry.values()), None) if entry is not None else None
