@@ -52,6 +52,18 @@ def test_ridge_is_scikit_learns_at_the_strength_of_least_error_left_out():
     np.testing.assert_allclose(given.matrix, alignment.matrix, atol=1e-6)
 
 
+@pytest.mark.parametrize(("pairs", "noise"), [(60, 0.2), (60, 1.0), (18, 0.5)])
+def test_the_strength_for_groups_is_that_of_scikit_learns_search_over_the_same_folds(pairs, noise):
+    source, target = paired(pairs, noise=noise)
+    groups = np.arange(pairs) // 3
+    alignment = fit_alignment(source, target, IMAGES, TEXTS, groups=groups.tolist())
+    search = GridSearchCV(
+        Ridge(), {"alpha": DEFAULT_ALPHAS}, scoring="neg_mean_squared_error", cv=GroupKFold(min(5, pairs // 3))
+    )
+    search.fit(unit(source.astype(np.float64)), unit(target.astype(np.float64)), groups=groups)
+    assert alignment.alpha == search.best_params_["alpha"]
+
+
 @pytest.mark.parametrize(("rows", "columns"), [(16, 16), (24, 16), (16, 24)])
 def test_procrustes_is_scipys_on_padded_sides(rows, columns):
     source, target = paired(100, rows, columns, factors=20)

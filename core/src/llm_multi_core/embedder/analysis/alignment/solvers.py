@@ -40,16 +40,33 @@ def ridge(source: DoubleArray, target: DoubleArray, groups: IndexArray, alphas: 
     require("sklearn.linear_model", "alignment", "alignments cannot be fitted")
     from sklearn.linear_model import Ridge, RidgeCV
 
-    if len(alphas) == 1:
-        model = Ridge(alpha=alphas[0]).fit(source, target)
-        alpha = alphas[0]
-    else:
-        folds = folds_of(groups)
-        scoring = None if folds is None else "neg_mean_squared_error"
-        model = RidgeCV(alphas=np.asarray(alphas), cv=folds, scoring=scoring).fit(source, target)
+    folds = folds_of(groups) if len(alphas) > 1 else None
+    if folds is None and len(alphas) > 1:
+        model = RidgeCV(alphas=np.asarray(alphas)).fit(source, target)
         alpha = float(model.alpha_)
+    else:
+        alpha = alphas[0] if folds is None else _best_strength(source, target, folds, alphas)
+        model = Ridge(alpha=alpha).fit(source, target)
     matrix = np.asarray(model.coef_, np.float64).reshape(target.shape[1], source.shape[1]).T
     return LinearMap(matrix, source.mean(axis=0), target.mean(axis=0), alpha)
+
+
+def _best_strength(
+    source: DoubleArray,
+    target: DoubleArray,
+    folds: Iterable[tuple[IndexArray, IndexArray]],
+    alphas: Sequence[float],
+) -> float:
+    """The strength of least mean squared error on folds left out; each fold is decomposed once for all of them."""
+    errors = np.zeros(len(alphas))
+    for kept, left_out in folds:
+        source_mean, target_mean = source[kept].mean(axis=0), target[kept].mean(axis=0)
+        left, singular, axes = _decomposed(source[kept] - source_mean)
+        answers = left.T @ (target[kept] - target_mean)
+        variates, wanted = (source[left_out] - source_mean) @ axes.T, target[left_out] - target_mean
+        for place, alpha in enumerate(alphas):
+            errors[place] += (((variates * (singular / (singular**2 + alpha))) @ answers - wanted) ** 2).mean()
+    return alphas[int(errors.argmin())]
 
 
 def procrustes(source: DoubleArray, target: DoubleArray) -> LinearMap:
