@@ -5,6 +5,7 @@ import pytest
 from scipy.linalg import orthogonal_procrustes
 from sklearn.cross_decomposition import CCA
 from sklearn.linear_model import LinearRegression, Ridge
+from sklearn.model_selection import GridSearchCV, GroupKFold
 
 from llm_multi_core.embedder import InvalidInputError, InvalidOptionError, Space
 from llm_multi_core.embedder.analysis import fit_alignment
