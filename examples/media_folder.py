@@ -21,9 +21,6 @@ from sounds import RATE, Sound, all_sounds
 PICTURES, RECORDINGS = 32, 16
 """How many of the drawings and of the sounds are in the library, of 128 and 60."""
 
-RENDERINGS = {Drawing: 3, Sound: 4}
-"""How many of each, all different, are in the captioned sample."""
-
 _ASKING = 100  # the seed of what is asked with, and of no other rendering
 
 T = TypeVar("T", Drawing, Sound)
@@ -52,11 +49,12 @@ class MediaFolder:
     asking: Mapping[Path, Path]
 
 
-def write_media_folder(folder: Path, seed: int = 0) -> MediaFolder:
+def write_media_folder(folder: Path, *, renderings: int = 3, seed: int = 0) -> MediaFolder:
     """Write it all below a folder; the same seed writes the same files.
 
     Args:
         folder: where; made if it is missing.
+        renderings: how many of each drawing and each sound, all different, are in the captioned sample.
         seed: decides what is in the library and what in the sample.
     """
     chance = np.random.default_rng(seed)
@@ -74,8 +72,9 @@ def write_media_folder(folder: Path, seed: int = 0) -> MediaFolder:
     asked_pictures = _write(folder / "asking", "picture", drawings, [_ASKING])
     asked_recordings = _write(folder / "asking", "recording", sounds, [_ASKING])
     captioned = folder / "captioned"
-    captioned_pictures = _write(captioned, "picture", known_drawings, range(1, 1 + RENDERINGS[Drawing]))
-    captioned_recordings = _write(captioned, "recording", known_sounds, range(1, 1 + RENDERINGS[Sound]))
+    seeds = range(1, 1 + renderings)
+    captioned_pictures = _write(captioned, "picture", known_drawings, seeds)
+    captioned_recordings = _write(captioned, "recording", known_sounds, seeds)
     lines = [f"{file.name}\t{caption}\n" for file, caption in {**captioned_pictures, **captioned_recordings}.items()]
     (captioned / "captions.tsv").write_text("".join(lines), encoding="utf-8")
     return MediaFolder(

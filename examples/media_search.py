@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,11 +11,16 @@ from typing import Any, NamedTuple
 from langchain_core.vectorstores import InMemoryVectorStore
 from llama_index.core import VectorStoreIndex
 from llama_index.core.schema import QueryBundle
-from llama_index.core.vector_stores import MetadataFilter, MetadataFilters
 from media_folder import MediaFolder
 
 from langchain_llm_multi_core import MediaFolderLoader, MultiCoreMultiModalEmbeddings, media_search
-from llama_index.embeddings.llm_multi_core import MultiCoreMultiModalEmbedding, MultiCoreReader
+from llama_index.embeddings.llm_multi_core import (
+    MultiCoreMultiModalEmbedding,
+    MultiCoreReader,
+    MultiCoreRetriever,
+    query_by_audio,
+    query_by_image,
+)
 from llm_multi_core.embedder import Modality
 from llm_multi_core.embedder.analysis import ranks_in, recall_at_k
 
@@ -107,14 +112,12 @@ class LlamaIndexIndex(Index):
 
     def search(self, query: str | Path, asked: Modality, wanted: Modality) -> list[Answer]:
         """See `Index`."""
-        embed: Mapping[Modality, Callable[[Any], list[float]]] = {
-            Modality.TEXT: self._embedding.get_query_embedding,
-            Modality.IMAGE: self._embedding.get_image_query_embedding,
-            Modality.AUDIO: self._embedding.get_audio_query_embedding,
-        }
-        filters = MetadataFilters(filters=[MetadataFilter(key="modality", value=str(wanted))])
-        retriever = self._index.as_retriever(similarity_top_k=TOP, filters=filters)
-        found = retriever.retrieve(QueryBundle("", embedding=embed[asked](query)))
+        bundle: str | QueryBundle = str(query)
+        if asked is Modality.IMAGE:
+            bundle = query_by_image(self._embedding, query)
+        elif asked is Modality.AUDIO:
+            bundle = query_by_audio(self._embedding, query)
+        found = MultiCoreRetriever(self._index, similarity_top_k=TOP, modalities=[wanted]).retrieve(bundle)
         return [Answer(Path(each.metadata["source"]), float(each.score or 0)) for each in found]
 
 

@@ -39,7 +39,7 @@ def clip_folder(tmp_path):
 def written(tmp_path):
     from media_folder import write_media_folder
 
-    return write_media_folder(tmp_path / "media")
+    return write_media_folder(tmp_path / "media", renderings=1)
 
 
 def test_a_joint_model_serves_pictures_and_sound_is_carried_into_its_space(clip_folder, written):
