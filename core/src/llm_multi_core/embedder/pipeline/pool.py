@@ -20,6 +20,7 @@ from llm_multi_core.embedder.errors import ClosedError, EmbedderError, ModelLoad
 from llm_multi_core.embedder.frameworks import Offer
 from llm_multi_core.embedder.pipeline.hosted_limits import effective_limits
 from llm_multi_core.embedder.pipeline.runtime import runtime
+from llm_multi_core.embedder.pipeline.settling import settle
 
 MadeT = TypeVar("MadeT")
 
@@ -160,7 +161,7 @@ class EncoderHandle(Handle):
                         encoder.key()
                         encoder.load()
                     else:
-                        runtime.submit_model(encoder.load).result()
+                        runtime.submit_model(_load_and_settle, encoder).result()
                 except EmbedderError:
                     raise
                 except Exception as error:
@@ -195,6 +196,11 @@ async def _shut_down(encoder: HostedEncoder) -> None:
 
 
 HandleT = TypeVar("HandleT", bound=Handle)
+
+
+def _load_and_settle(encoder: Encoder) -> None:
+    encoder.load()
+    settle()
 
 
 class HandlePool(Generic[HandleT]):
