@@ -84,6 +84,8 @@ def frameworks_table():
         embeds = ", ".join(
             f"{modality} (default)" if modality in default else modality for modality in known.modalities
         )
+        if not known.embeds:
+            embeds = f"nothing; puts {embeds} into words"
         there = known.extra in extras and known.name in offered_names()
         lines.append(
             f"| `{known.name}` | {embeds} | {'yes' if there else 'planned'} | `{known.install if there else '-'}` |"

@@ -9,6 +9,7 @@ import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from functools import partial
+from os import PathLike, fspath
 from typing import TYPE_CHECKING, Any, Self
 
 from llm_multi_core.embedder.describers import Describer
@@ -57,7 +58,7 @@ class Bridge:
 
     @classmethod
     def of_framework(
-        cls, host: Host, framework: str, modality: Modality, model: str | None = None, **settings: Any
+        cls, host: Host, framework: str, modality: Modality, model: str | PathLike[str] | None = None, **settings: Any
     ) -> Bridge:
         """A bridge of an installed framework, such as `"caption"` or `"transcript"`.
 
@@ -80,7 +81,7 @@ class Bridge:
                 f"{VIA[modality]!r}"
             )
         device, precision = settings.pop("device", None), settings.pop("precision", "auto")
-        chosen = model or spec.default_model.get(modality)
+        chosen = fspath(model) if model is not None else spec.default_model.get(modality)
         if chosen is None:
             raise InvalidOptionError(f"framework {spec.name!r} has no default model for {modality}; name one")
         options = spec.check_options(settings, ("model", "device", "precision"))

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from llm_multi_core.embedder.api import create_audio_embedder, create_image_embedder, create_text_embedder
-from llm_multi_core.embedder.bridges import Bridge, Describe
+from llm_multi_core.embedder.bridges import VIA, Bridge, Describe
 from llm_multi_core.embedder.embedders import BaseEmbedder
 from llm_multi_core.embedder.errors import EmbedderError, FrameworkUnavailableError, InvalidOptionError
 from llm_multi_core.embedder.items import Modality
@@ -37,7 +37,7 @@ def create_multimodal_embedder(
     joint_framework: str | None = None,
     joint_model: str | None = None,
     alignment: Alignment | Sequence[Alignment] | None = None,
-    bridge: Mapping[str, str | Bridge | Describe] | None = None,
+    bridge: Mapping[str, str | Mapping[str, Any] | Bridge | Describe] | None = None,
     text: Mapping[str, Any] | None = None,
     image: Mapping[str, Any] | None = None,
     audio: Mapping[str, Any] | None = None,
@@ -74,7 +74,8 @@ def create_multimodal_embedder(
         joint_model: its model.
         alignment: maps between spaces, fitted from pairs (`llm_multi_core.embedder.analysis`).
         bridge: for images and audio what puts them into words: the name of a framework that does
-            (`{"image": "caption", "audio": "transcript"}`), a `Bridge`, or a function from decoded media to texts.
+            (`{"image": "caption", "audio": "transcript"}`), its name with settings (`{"image": {"framework":
+            "caption", "model": ..., "prompt": ...}}`), a `Bridge`, or a function from decoded media to texts.
         text: settings of the text embedder only, such as `{"model": ..., "dimensions": ...}`, and its
             framework's own options; goes with `text_framework`.
         image: those of the image embedder.
@@ -327,9 +328,16 @@ def _bridge(modality: Modality, value: Any, host: Host, common: Mapping[str, Any
         if value.modality != modality:
             raise InvalidOptionError(f"bridge=: {value!r} takes {value.modality}, not {modality}")
         return value
-    if isinstance(value, str):
-        settings = {"device": common["device"], "precision": common["precision"]}
-        return Bridge.of_framework(host, value, modality, **settings)
+    if isinstance(value, str | Mapping):
+        own = {"framework": value} if isinstance(value, str) else value
+        if not isinstance(own.get("framework"), str):
+            raise InvalidOptionError(
+                f"bridge= names no framework for {modality}: {{'framework': {VIA[modality]!r}, ...}}"
+            )
+        settings = {"device": common["device"], "precision": common["precision"], **own}
+        return Bridge.of_framework(host, settings.pop("framework"), modality, settings.pop("model", None), **settings)
     if callable(value):
         return Bridge.of_function(value, modality)
-    raise InvalidOptionError(f"bridge= takes a framework's name, a Bridge or a function, not {type(value).__name__}")
+    raise InvalidOptionError(
+        f"bridge= takes a framework's name, its settings, a Bridge or a function, not {type(value).__name__}"
+    )

@@ -1,5 +1,6 @@
 """What every plugin that runs torch models shares. Importing this does not import torch."""
 
+from llm_multi_core_torch.describer import TorchDescriber
 from llm_multi_core_torch.devices import available_devices, choose_device, device_type
 from llm_multi_core_torch.encoder import TorchEncoder
 from llm_multi_core_torch.engines import ENGINE_OPTION, EngineWarning, accelerate, resolve_engine
@@ -8,6 +9,7 @@ from llm_multi_core_torch.execution import (
     is_out_of_memory,
     limit_threads,
     release_memory,
+    run_model,
     to_numpy,
     usable_cores,
 )
@@ -70,6 +72,7 @@ __all__ = [
     "Samples",
     "TokenIds",
     "Tokenized",
+    "TorchDescriber",
     "TorchEncoder",
     "TransformerFacts",
     "accelerate",
@@ -109,6 +112,7 @@ __all__ = [
     "release_memory",
     "resolve_engine",
     "resolve_precision",
+    "run_model",
     "samples_of",
     "seconds_of",
     "similarity_of",

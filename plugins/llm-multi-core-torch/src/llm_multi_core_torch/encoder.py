@@ -13,7 +13,7 @@ import numpy.typing as npt
 from llm_multi_core.embedder import EncoderConfig, LocalEncoder, UnsupportedDimensionsError
 from llm_multi_core_torch.devices import choose_device, device_type
 from llm_multi_core_torch.engines import EngineName, accelerate, engine_identity, is_small_enough, resolve_engine
-from llm_multi_core_torch.execution import inference, is_out_of_memory, limit_threads, release_memory, to_numpy
+from llm_multi_core_torch.execution import limit_threads, release_memory, run_model, to_numpy
 from llm_multi_core_torch.precision import Precision, resolve_precision
 
 if TYPE_CHECKING:
@@ -131,16 +131,7 @@ class TorchEncoder(LocalEncoder):
         Raises:
             MemoryError: if the batch is too large for the memory of the device.
         """
-        try:
-            with inference(self.device, self.precision):
-                return to_numpy(self.compute(batch))
-        except RuntimeError as error:
-            if not is_out_of_memory(error):
-                raise
-            reason = str(error).partition("\n")[0]
-        # Outside the handler: the frames of the first error hold the tensors that are to be freed.
-        release_memory(self.device)
-        raise MemoryError(reason)
+        return run_model(self.device, self.precision, lambda: to_numpy(self.compute(batch)))
 
     def close(self) -> None:
         """Drop the model and give its memory back."""

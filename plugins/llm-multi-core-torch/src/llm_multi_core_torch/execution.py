@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from math import ceil
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 import numpy as np
 
@@ -17,6 +17,9 @@ from llm_multi_core_torch.precision import Precision
 if TYPE_CHECKING:
     import numpy.typing as npt
     import torch
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
 _OUT_OF_MEMORY = ("out of memory", "not enough memory", "can't allocate memory", "ALLOC_FAILED")
@@ -30,6 +33,24 @@ def inference(device: str, precision: Precision) -> Iterator[None]:
     autocast = torch.autocast(device_type(device), dtype=precision.compute_dtype, enabled=precision.autocast)
     with torch.inference_mode(), autocast:
         yield
+
+
+def run_model(device: str, precision: Precision, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+    """What a function makes of its arguments, under `inference`.
+
+    Raises:
+        MemoryError: if that does not fit into the memory of the device; what it had taken is given back.
+    """
+    try:
+        with inference(device, precision):
+            return function(*args, **kwargs)
+    except RuntimeError as error:
+        if not is_out_of_memory(error):
+            raise
+        reason = str(error).partition("\n")[0]
+    # Outside the handler: the frames of the first error hold the tensors that are to be freed.
+    release_memory(device)
+    raise MemoryError(reason)
 
 
 def to_numpy(tensor: torch.Tensor) -> npt.NDArray[np.float32]:

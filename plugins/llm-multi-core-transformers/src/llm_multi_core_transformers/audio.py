@@ -30,6 +30,7 @@ from llm_multi_core_torch import (
 )
 from llm_multi_core_transformers.audio_specs import AUDIO_FRAMEWORKS
 from llm_multi_core_transformers.checkpoints import code_of, find_checkpoint, load_part, weights_of
+from llm_multi_core_transformers.sound_files import sound_preprocessing
 
 _KNOWN = tuple(model.name for framework in AUDIO_FRAMEWORKS for model in framework.models)
 _FRAMEWORKS = {
@@ -89,16 +90,8 @@ class SoundEncoder(TorchEncoder):
 
     @cached_property
     def _preprocessing(self) -> dict[str, Any]:
-        """The settings of the feature extractor, on their own or within those of a processor."""
-        own = self._files.read_object("preprocessor_config.json")
-        nested = self._files.read_object("processor_config.json").get("feature_extractor")
-        settings = own or nested
-        if not isinstance(settings, dict) or not settings:
-            raise ModelLoadError(
-                f"model {self._files.label!r} has no feature extractor: neither preprocessor_config.json nor "
-                "processor_config.json says how sound is prepared for it"
-            )
-        return settings
+        """The settings of the feature extractor."""
+        return sound_preprocessing(self._files)
 
     @cached_property
     def sample_rate(self) -> int:

@@ -10,6 +10,11 @@ from llm_multi_core.embedder import InvalidOptionError
 if TYPE_CHECKING:
     import torch
 
+WAVEFORM_TYPES = frozenset(
+    {"data2vec-audio", "hubert", "unispeech", "unispeech-sat", "wav2vec2", "wav2vec2-conformer", "wavlm"}
+)
+"""Types of models whose frames come from convolutions over the waveform."""
+
 _MEAN = "mean"
 
 
@@ -81,6 +86,20 @@ def frames_module(model: torch.nn.Module, layers: tuple[int, ...] | None) -> tor
             return frames_of(self.model(**inputs, **arguments), layers)
 
     return Frames().eval()
+
+
+def convolutions_of(config: Any) -> list[tuple[int, int]]:
+    """Kernel and stride of each convolution by which a model makes frames of samples."""
+    kernels, strides = (getattr(config, name, ()) for name in ("conv_kernel", "conv_stride"))
+    return list(zip(kernels, strides, strict=True))
+
+
+def fewest_samples(config: Any) -> int:
+    """The samples that one frame of a model needs."""
+    samples = 1
+    for kernel, stride in reversed(convolutions_of(config)):
+        samples = (samples - 1) * stride + kernel
+    return int(samples)
 
 
 def frame_counts(lengths: torch.Tensor, convolutions: Iterable[tuple[int, int]]) -> torch.Tensor:

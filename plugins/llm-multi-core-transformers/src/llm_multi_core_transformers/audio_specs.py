@@ -9,7 +9,7 @@ POOLINGS = ("mean", "max", "first")
 
 _AUDIO = (Modality.AUDIO,)
 _JOINT = (Modality.TEXT, Modality.AUDIO)
-_REQUIRES = (*REQUIRES, "soundfile>=0.12,<1", "soxr>=0.3,<2")
+AUDIO_REQUIRES = (*REQUIRES, "soundfile>=0.12,<1", "soxr>=0.3,<2")
 _CARD = "https://huggingface.co/"
 
 _POOLING = OptionSpec(
@@ -56,7 +56,7 @@ def _waveform(name: str, default: str, summary: str, *models: ModelSpec) -> Fram
         name=name,
         modalities=_AUDIO,
         target="llm_multi_core_transformers.audio_waveforms:WaveformEncoder",
-        requires=_REQUIRES,
+        requires=AUDIO_REQUIRES,
         default_model={Modality.AUDIO: default},
         options=_OPTIONS,
         summary=summary,
@@ -106,7 +106,7 @@ WHISPER = FrameworkSpec(
     name="whisper",
     modalities=_AUDIO,
     target="llm_multi_core_transformers.audio_whisper:WhisperEncoder",
-    requires=_REQUIRES,
+    requires=AUDIO_REQUIRES,
     default_model={Modality.AUDIO: "openai/whisper-base"},
     options=_OPTIONS,
     summary="Whisper's encoder, without the padding to 30 s that it hears",
@@ -124,7 +124,7 @@ CLAP = FrameworkSpec(
     name="clap",
     modalities=_JOINT,
     target="llm_multi_core_transformers.clap:ClapEncoder",
-    requires=_REQUIRES,
+    requires=AUDIO_REQUIRES,
     default_model=dict.fromkeys(_JOINT, "laion/larger_clap_general"),
     options=(
         OptionSpec("max_seconds", (float, int), summary="the longest recording taken at once; 10 by default"),

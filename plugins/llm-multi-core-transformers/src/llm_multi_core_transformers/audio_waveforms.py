@@ -19,7 +19,15 @@ import numpy as np
 from llm_multi_core.embedder import Item, Limits, Task
 from llm_multi_core_torch import Samples, example_sounds, samples_of, seconds_of
 from llm_multi_core_transformers.audio import SoundEncoder
-from llm_multi_core_transformers.audio_frames import chosen_layers, frame_counts, frames_module, pool_frames
+from llm_multi_core_transformers.audio_frames import (
+    WAVEFORM_TYPES,
+    chosen_layers,
+    convolutions_of,
+    fewest_samples,
+    frame_counts,
+    frames_module,
+    pool_frames,
+)
 from llm_multi_core_transformers.checkpoints import load_weights
 
 if TYPE_CHECKING:
@@ -58,9 +66,7 @@ class WaveformPart:
 class WaveformEncoder(SoundEncoder):
     """A model whose frames come from convolutions over the waveform."""
 
-    model_types = frozenset(
-        {"data2vec-audio", "hubert", "unispeech", "unispeech-sat", "wav2vec2", "wav2vec2-conformer", "wavlm"}
-    )
+    model_types = WAVEFORM_TYPES
 
     def _refuse(self, kind: str | None) -> None:
         """Types that only the model's own code knows are run if that is allowed."""
@@ -96,16 +102,12 @@ class WaveformEncoder(SoundEncoder):
     @cached_property
     def _convolutions(self) -> list[tuple[int, int]]:
         """Kernel and stride of each convolution that makes frames of samples."""
-        kernels, strides = (getattr(self._model_config, name, ()) for name in ("conv_kernel", "conv_stride"))
-        return list(zip(kernels, strides, strict=True))
+        return convolutions_of(self._model_config)
 
     @cached_property
     def _min_samples(self) -> int:
         """The samples that one frame needs."""
-        samples = 1
-        for kernel, stride in reversed(self._convolutions):
-            samples = (samples - 1) * stride + kernel
-        return int(samples)
+        return fewest_samples(self._model_config)
 
     def load_model(self) -> None:
         """Load model and feature extractor."""

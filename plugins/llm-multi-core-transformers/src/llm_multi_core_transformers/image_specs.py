@@ -17,7 +17,7 @@ PROCESSOR_BACKEND = OptionSpec(
 
 _IMAGE = (Modality.IMAGE,)
 _JOINT = (Modality.TEXT, Modality.IMAGE)
-_REQUIRES = (*REQUIRES, "pillow>=10.1,<14")
+IMAGE_REQUIRES = (*REQUIRES, "pillow>=10.1,<14")
 _CARD = "https://huggingface.co/"
 
 
@@ -33,7 +33,7 @@ VIT = FrameworkSpec(
     name="vit",
     modalities=_IMAGE,
     target="llm_multi_core_transformers.vit:ViTEncoder",
-    requires=_REQUIRES,
+    requires=IMAGE_REQUIRES,
     default_model={Modality.IMAGE: "google/vit-base-patch16-224"},
     options=(
         OptionSpec(
@@ -64,7 +64,7 @@ CLIP_TRANSFORMERS = FrameworkSpec(
     name="clip-transformers",
     modalities=_JOINT,
     target="llm_multi_core_transformers.towers:TowersEncoder",
-    requires=_REQUIRES,
+    requires=IMAGE_REQUIRES,
     default_model=dict.fromkeys(_JOINT, "openai/clip-vit-base-patch32"),
     options=(PROCESSOR_BACKEND, ENGINE, *CHECKPOINT_OPTIONS),
     joint=True,
