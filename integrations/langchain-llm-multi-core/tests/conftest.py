@@ -274,6 +274,12 @@ def community():
 STORES = [ChromaFolder, QdrantFolder, FaissFolder, LanceFolder]
 
 
+@pytest.fixture
+def store_kinds():
+    """All kinds of stores in folders, to be made one by one."""
+    return STORES
+
+
 @pytest.fixture(params=STORES, ids=lambda kind: kind.__name__.removesuffix("Folder"))
 def place(request, tmp_path):
     """A vector store in a folder, which `open(embeddings)` opens anew."""

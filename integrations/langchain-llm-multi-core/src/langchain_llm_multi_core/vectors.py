@@ -8,8 +8,8 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 
-VALUES_AT_ONCE = 65_536
-"""Numbers converted in one go, about a millisecond's work. `tolist` never lets go of the GIL, so a
+VALUES_AT_ONCE = 16_384
+"""Numbers converted in one go, less than a millisecond's work. `tolist` never lets go of the GIL, so a
 large array converted at once would hold up every other thread and task."""
 
 

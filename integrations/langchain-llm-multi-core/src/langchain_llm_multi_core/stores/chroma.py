@@ -23,7 +23,7 @@ class ChromaAccess(StoreAccess):
         return ChromaKeeper(self.store._collection)
 
     def _metric(self) -> str:
-        configuration = self.store._collection.configuration
+        configuration = self.store._collection.configuration_json  # the other property warns of old settings
         indexes = (configuration.get(name) or {} for name in ("hnsw", "spann"))
         return str(next((index["space"] for index in indexes if "space" in index), "l2"))
 

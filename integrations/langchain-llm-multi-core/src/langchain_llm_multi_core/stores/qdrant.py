@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from importlib import import_module
 from typing import Any
 
 from langchain_llm_multi_core.stores.access import StoreAccess
@@ -31,19 +32,16 @@ class QdrantAccess(StoreAccess):
     def _filter(self, conditions: Conditions) -> Any:
         if not conditions:
             return None
-        from qdrant_client import models
-
+        models = import_module("qdrant_client.models")  # which is there, since the store is
         key = self.store.metadata_payload_key
-        must: list[Any] = [
-            models.Filter(should=[_equal(f"{key}.{name}", value) for value in values])
+        must = [
+            models.Filter(should=[_equal(models, f"{key}.{name}", value) for value in values])
             for name, values in conditions.items()
         ]
         return models.Filter(must=must)
 
 
-def _equal(key: str, value: Scalar) -> Any:
-    from qdrant_client import models
-
+def _equal(models: Any, key: str, value: Scalar) -> Any:
     if isinstance(value, float):
         return models.FieldCondition(key=key, range=models.Range(gte=value, lte=value))
     return models.FieldCondition(key=key, match=models.MatchValue(value=value))
