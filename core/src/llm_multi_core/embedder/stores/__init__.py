@@ -1,8 +1,9 @@
 """What keeps an index from being opened with another model than the one that filled it.
 
 A `Stamp` is kept where the vectors are: in a Chroma or Qdrant collection, in a LanceDB table, or in a
-file beside an index that lives in a folder. Adapters and embedding functions share this; none of the
-stores is imported here.
+file beside an index that lives in a folder. Where a store keeps the embedder's settings instead, they
+are plain data, and its space is pinned. Adapters and embedding functions share this; none of the stores
+is imported here.
 """
 
 from llm_multi_core.embedder.stores.guard import (
@@ -19,16 +20,30 @@ from llm_multi_core.embedder.stores.keepers import (
     QdrantKeeper,
     StampKeeper,
 )
+from llm_multi_core.embedder.stores.pinned import PinnedEmbedder
+from llm_multi_core.embedder.stores.settings import (
+    alignments_of,
+    bridge_settings,
+    modality_settings,
+    refuse_grants,
+    stored_settings,
+)
 
 __all__ = [
     "ChromaKeeper",
     "FileKeeper",
     "LanceKeeper",
     "MissingStamp",
+    "PinnedEmbedder",
     "QdrantKeeper",
     "StampKeeper",
     "UnstampedIndexWarning",
+    "alignments_of",
+    "bridge_settings",
     "check_store",
+    "modality_settings",
+    "refuse_grants",
     "stamp_of",
     "stamp_store",
+    "stored_settings",
 ]

@@ -17,10 +17,10 @@ from llama_index.core.instrumentation import DISPATCHER_SPAN_DECORATED_ATTR  # t
 from llama_index.core.storage.kvstore.types import BaseKVStore
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
 
-from llama_index.embeddings.llm_multi_core.pinned import PinnedEmbedder
 from llama_index.embeddings.llm_multi_core.stores import ScopedStore, looking_up_queries
 from llm_multi_core.embedder import EmbedderError, InvalidOptionError, MultiModalEmbedder, TextEmbedder
 from llm_multi_core.embedder.rows import FloatArray
+from llm_multi_core.embedder.stores import PinnedEmbedder
 
 logger = logging.getLogger(__name__)
 

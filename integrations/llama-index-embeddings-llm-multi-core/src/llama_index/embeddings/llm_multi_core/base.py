@@ -13,9 +13,9 @@ from pydantic import Field
 
 from llama_index.embeddings.llm_multi_core.adapted import LARGEST_BATCH, AdaptedEmbedding, arows_of, floats_of, rows_of
 from llama_index.embeddings.llm_multi_core.options import framework_options
-from llama_index.embeddings.llm_multi_core.pinned import PinnedEmbedder
 from llm_multi_core.embedder import InvalidOptionError, TextEmbedder, VectorCache, create_text_embedder
 from llm_multi_core.embedder.pipeline.call import TruncationPolicy
+from llm_multi_core.embedder.stores import PinnedEmbedder
 
 
 class MultiCoreEmbedding(AdaptedEmbedding):

@@ -11,22 +11,21 @@ from llama_index.core.schema import BaseNode
 from pydantic import Field, PrivateAttr
 
 from llama_index.embeddings.llm_multi_core.adapted import LARGEST_BATCH
-from llama_index.embeddings.llm_multi_core.configuration import (
-    alignments_of,
-    bridge_settings,
-    describe_models,
-    is_description,
-    modality_settings,
-)
 from llama_index.embeddings.llm_multi_core.entries import as_own_source
 from llama_index.embeddings.llm_multi_core.inputs import TextInput
 from llama_index.embeddings.llm_multi_core.media_batches import MediaBatches
 from llama_index.embeddings.llm_multi_core.nodes import node_inputs, text_inputs
 from llama_index.embeddings.llm_multi_core.options import framework_options
-from llama_index.embeddings.llm_multi_core.pinned import PinnedEmbedder
-from llm_multi_core.embedder import InvalidOptionError, VectorCache, create_multimodal_embedder
+from llm_multi_core.embedder import (
+    InvalidOptionError,
+    Modality,
+    MultiModalEmbedder,
+    VectorCache,
+    create_multimodal_embedder,
+)
 from llm_multi_core.embedder.media import MediaLibrary
 from llm_multi_core.embedder.pipeline.call import TruncationPolicy
+from llm_multi_core.embedder.stores import PinnedEmbedder, alignments_of, bridge_settings, modality_settings
 
 dispatcher = get_dispatcher(__name__)
 
@@ -178,8 +177,8 @@ class MultiCoreMultiModalEmbedding(MediaBatches):
             api_key=api_key,
             **chosen,
         )
-        fields["model_name"] = describe_models(embedder, framework)
-        if framework is None and chosen_model is not None and not is_description(chosen_model):
+        fields["model_name"] = _described(embedder, framework)
+        if framework is None and chosen_model is not None and not _is_description(chosen_model):
             embedder.close()
             raise InvalidOptionError(
                 f"model_name={chosen_model!r} goes with framework=; for one of several frameworks pass text=, image= "
@@ -264,3 +263,16 @@ def _with_vectors(nodes: Sequence[BaseNode], vectors: Sequence[Embedding]) -> li
     for node, vector in zip(nodes, vectors, strict=True):
         node.embedding = vector
     return [as_own_source(node) for node in nodes]
+
+
+def _described(embedder: MultiModalEmbedder, framework: str | None) -> str:
+    """The models of an embedder in words; of one framework its one model's name."""
+    models = {str(modality): one.model for modality, one in embedder.embedders.items()}
+    if framework is not None and len(set(models.values())) == 1:
+        return next(iter(models.values()))
+    return ", ".join(f"{modality}: {model}" for modality, model in models.items())
+
+
+def _is_description(model_name: str) -> bool:
+    """Whether `_described` wrote this of several models: it is that of a copy, and names none to be used."""
+    return model_name.startswith(tuple(f"{modality}: " for modality in Modality))

@@ -1,15 +1,21 @@
-"""Settings of a multimodal embedding as plain data, from whatever users pass; none of it holds a key."""
+"""Settings of a multimodal embedder as plain data, from whatever users pass, for what keeps and reads them again.
+
+None of it holds a key. What a store keeps is not to be trusted as its user is, since others may write to
+it: it grants neither code of a model's own nor fetching.
+"""
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from llm_multi_core.embedder import Bridge, IncompatibleSpacesError, InvalidOptionError, Modality, MultiModalEmbedder
+from llm_multi_core.embedder.bridges import Bridge
+from llm_multi_core.embedder.errors import IncompatibleSpacesError, InvalidOptionError
 
 if TYPE_CHECKING:
-    from llm_multi_core.embedder.analysis import Alignment
+    from llm_multi_core.embedder.analysis.alignment import Alignment
 
 _ELSEWHERE = {
     "api_key": "pass api_key={framework: key} beside it",
@@ -18,6 +24,74 @@ _ELSEWHERE = {
     "framework": "name it as text_framework=, image_framework= or audio_framework=",
 }
 """Settings of an embedder that are not for one modality here, and why."""
+
+_MODALITIES = ("text", "image", "audio")
+_TRUST = ("allow_urls", "trust_remote_code")
+"""What a user grants, and no store can."""
+
+
+def stored_settings(settings: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What a store keeps of the settings of a multimodal embedder, and the settings as arguments.
+
+    Args:
+        settings: arguments of `create_multimodal_embedder`, but for `api_key` and `cache`; or what this
+            kept of some.
+
+    Returns:
+        Data that JSON can hold, without what is not set and without what a user grants (`allow_urls`,
+        `trust_remote_code`); and arguments of `create_multimodal_embedder`.
+
+    Raises:
+        InvalidOptionError: for a key or a cache, for what JSON cannot hold, and as `alignments_of` and
+            `bridge_settings`.
+        IncompatibleSpacesError: as `alignments_of`.
+        ModelLoadError: if the file of an alignment cannot be read.
+    """
+    for name in ("api_key", "cache", "host"):
+        if settings.get(name) is not None:
+            raise InvalidOptionError(f"{name}= is not kept in a store; pass it beside the settings")
+    apart = modality_settings(**{name: settings.get(name) for name in _MODALITIES})
+    maps, alignments = alignments_of(settings.get("alignment"))
+    special = {*_MODALITIES, "alignment", "bridge", "api_key", "cache", "host"}
+    others = {name: value for name, value in sorted(settings.items()) if name not in special and value is not None}
+    own = {name: value for name, value in apart.items() if value}
+    kept = {
+        **{name: value for name, value in others.items() if name not in _TRUST},
+        **{name: {key: one for key, one in value.items() if key not in _TRUST} for name, value in own.items()},
+        "alignment": alignments,
+        "bridge": bridge_settings(settings.get("bridge")),
+    }
+    plain = {name: value for name, value in kept.items() if value not in ([], {})}
+    try:
+        plain = json.loads(json.dumps(plain))
+    except (TypeError, ValueError) as error:
+        raise InvalidOptionError(f"a store keeps settings as JSON, which cannot hold one of these: {error}") from None
+    arguments = {**others, **own, "alignment": maps or None, "bridge": settings.get("bridge") or None}
+    return plain, {name: value for name, value in arguments.items() if value is not None}
+
+
+def refuse_grants(kept: Mapping[str, Any]) -> None:
+    """Refuse what a store's settings may not say; to be called on those that were read from one.
+
+    Raises:
+        InvalidOptionError: if they hold a key, or grant code of a model's own or fetching.
+    """
+    for name, value in _all_settings(kept):
+        if name in _TRUST and value:
+            raise InvalidOptionError(
+                f"settings that a store keeps cannot set {name}=, since others may write to the store; pass it in your "
+                "own program"
+            )
+        if name == "api_key" and value is not None:
+            raise InvalidOptionError("settings that a store keeps hold an API key; remove it, and change the key")
+
+
+def _all_settings(kept: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    yield from kept.items()
+    for name in _MODALITIES:
+        own = kept.get(name)
+        if isinstance(own, Mapping):
+            yield from own.items()
 
 
 def modality_settings(**apart: Mapping[str, Any] | None) -> dict[str, dict[str, Any]]:
@@ -80,19 +154,6 @@ def bridge_settings(given: Mapping[str, Any] | None) -> dict[str, Any]:
     return {str(modality): _bridge_setting(str(modality), value) for modality, value in sorted(given.items())}
 
 
-def describe_models(embedder: MultiModalEmbedder, framework: str | None) -> str:
-    """The models of an embedder in words; of one framework its one model's name."""
-    models = {str(modality): one.model for modality, one in embedder.embedders.items()}
-    if framework is not None and len(set(models.values())) == 1:
-        return next(iter(models.values()))
-    return ", ".join(f"{modality}: {model}" for modality, model in models.items())
-
-
-def is_description(model_name: str) -> bool:
-    """Whether `describe_models` wrote this of several models: it is that of a copy, and names none to be used."""
-    return model_name.startswith(tuple(f"{modality}: " for modality in Modality))
-
-
 def _file_of(value: Any) -> tuple[str | None, str | None]:
     """The path of an alignment's file, and the fingerprint that it must have, as far as either is known."""
     if isinstance(value, str | os.PathLike):
@@ -109,7 +170,7 @@ def _file_of(value: Any) -> tuple[str | None, str | None]:
 
 
 def _load(path: str) -> Alignment:
-    from llm_multi_core.embedder.analysis import Alignment
+    from llm_multi_core.embedder.analysis.alignment import Alignment
 
     return Alignment.load(path)
 

@@ -1,17 +1,19 @@
 """An embedder, and the space that its vectors have to lie in.
 
-The part of the adapter that knows when the model may be asked something: reading a local model's
+The part of an adapter that knows when the model may be asked something: reading a local model's
 identity hashes its weights, so nothing here happens before it is needed, nor on an event loop.
 """
 
 from __future__ import annotations
 
-import asyncio
-from typing import Generic, Self, TypeVar
+from typing import Any, Generic, Self, TypeVar
 
-from llm_multi_core.embedder import IncompatibleSpacesError, MultiModalEmbedder, TextEmbedder
+from llm_multi_core.embedder.embedders import BaseEmbedder
+from llm_multi_core.embedder.errors import IncompatibleSpacesError
+from llm_multi_core.embedder.multimodal import MultiModalEmbedder
+from llm_multi_core.embedder.pipeline.runtime import runtime
 
-EmbedderT = TypeVar("EmbedderT", bound=TextEmbedder | MultiModalEmbedder)
+EmbedderT = TypeVar("EmbedderT", bound=BaseEmbedder[Any] | MultiModalEmbedder)
 
 
 class PinnedEmbedder(Generic[EmbedderT]):
@@ -45,7 +47,7 @@ class PinnedEmbedder(Generic[EmbedderT]):
     async def achecked(self) -> EmbedderT:
         """`checked` without blocking the event loop."""
         if not self._agrees:
-            await asyncio.to_thread(self._check)
+            await runtime.in_thread(self._check)
         return self.embedder
 
     def cache_scope(self) -> str:
