@@ -5,8 +5,8 @@ import pickle
 import pytest
 from langchain_core.stores import InMemoryByteStore
 
-from langchain_llm_multi_core import MultiCoreMultiModalEmbeddings
-from llm_multi_core.embedder import InvalidOptionError, MemoryCache, create_multimodal_embedder
+from langchain_llm_multi_core import MediaQuery, MultiCoreMultiModalEmbeddings
+from llm_multi_core.embedder import Image, InvalidOptionError, MemoryCache, create_multimodal_embedder
 from llm_multi_core.embedder.testing.media import draw_picture, encode_picture
 
 classic = pytest.importorskip("langchain_classic.embeddings")
@@ -62,6 +62,14 @@ def test_a_changed_picture_is_embedded_again(mixed, library, folder):
         assert found[-1] == embeddings.embed_image(uris=[folder / "red.png"])
     assert found[0] != found[1]
     assert len(list(store.yield_keys())) == 2
+
+
+def test_two_pictures_as_queries_are_not_confused(mixed, folder):
+    embeddings, store = mixed(), InMemoryByteStore()
+    backed = cached(embeddings, store, "query")
+    for data in ((folder / "red.png").read_bytes(), (folder / "deeper" / "blue.jpg").read_bytes()):
+        wanted = embeddings.embed_media_query(Image(data))
+        assert backed.embed_query(MediaQuery(Image(data))) == wanted
 
 
 def test_a_view_may_keep_queries_with_documents(mixed, library, folder):

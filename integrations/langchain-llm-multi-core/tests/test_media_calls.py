@@ -15,6 +15,7 @@ from langchain_core.embeddings import Embeddings
 from langchain_llm_multi_core import (
     MediaLibrary,
     MediaQuery,
+    MultiCoreEmbeddings,
     MultiCoreMultiModalEmbeddings,
     OneRoleMediaEmbeddings,
     UnregisteredReferenceWarning,
@@ -74,6 +75,20 @@ async def test_a_query_is_a_text_even_if_it_looks_like_a_reference(embeddings, r
     wanted = joint(embeddings, Text(picture.reference), "query")
     np.testing.assert_allclose(embeddings.embed_query(picture.reference), wanted, atol=1e-6)
     np.testing.assert_allclose(await embeddings.aembed_query(picture.reference), wanted, atol=1e-6)
+
+
+async def test_a_query_may_carry_media(embeddings, folder):
+    query = MediaQuery(folder / "red.png")
+    wanted = joint(embeddings, Image(folder / "red.png"), "query")
+    for each in (embeddings, embeddings.as_document_role()):
+        np.testing.assert_allclose(each.embed_query(query), wanted, atol=1e-6)
+        np.testing.assert_allclose(await each.aembed_query(query), wanted, atol=1e-6)
+    texts = MultiCoreEmbeddings(framework="fake")
+    for attempt in (texts.embed_query, texts.as_symmetric().embed_query):
+        with pytest.raises(InvalidInputError, match="needs MultiCoreMultiModalEmbeddings"):
+            attempt(query)
+    with pytest.raises(InvalidInputError, match="needs MultiCoreMultiModalEmbeddings"):
+        await texts.aembed_query(query)
 
 
 def test_texts_that_look_like_paths_or_urls_open_nothing(embeddings, folder, monkeypatch):

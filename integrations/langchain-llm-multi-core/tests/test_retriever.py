@@ -86,8 +86,8 @@ def test_a_picture_or_sound_is_a_query(store, folder):
     chain = RunnableLambda(lambda query: query) | retriever
     for path in (folder / "red.png", folder / "tone.wav"):
         query = MediaQuery(path)
-        assert str(query) == f"[{path.name}]"
-        for ask in (retriever, chain):
+        assert str(query).startswith(f"[{path.name}] ")
+        for ask in (retriever, chain, store.as_retriever(search_kwargs={"k": 1})):
             assert ask.invoke(query)[0].metadata["source"] == str(path)
 
 
@@ -98,8 +98,11 @@ async def test_a_picture_is_a_query_without_blocking(store, folder):
 
 
 def test_a_query_for_media_survives_pickling(folder):
-    query = pickle.loads(pickle.dumps(MediaQuery(folder / "red.png")))
-    assert (query, query.media) == ("[red.png]", folder / "red.png")
+    query = MediaQuery(folder / "red.png")
+    copied = pickle.loads(pickle.dumps(query))
+    assert (copied, copied.media) == (query, folder / "red.png")
+    assert query != MediaQuery(folder / "red.png")  # which a cache of queries would take for the same
+    assert MediaQuery(b"...", "the red one") == "the red one"
 
 
 def test_modalities_and_filters_narrow_the_search(store, folder):
@@ -193,7 +196,10 @@ async def test_callbacks_are_told_what_is_searched_and_what_was_found(in_memory,
     retriever.invoke(query, config={"callbacks": [watcher]})
     await retriever.ainvoke("a question", config={"callbacks": [watcher]})
     (asked, metadata), (text, _) = watcher.started
-    assert (asked, text) == ("[image]", "a question")
+    assert asked == query
+    assert asked.startswith("[image] ")
+    assert len(asked) < 30
+    assert text == "a question"
     assert metadata["ls_retriever_name"] == "multimodal"
     assert metadata["ls_vector_store_provider"] == "InMemoryVectorStore"
     assert metadata["ls_embedding_provider"] == "fake, fake-image, fake-audio"

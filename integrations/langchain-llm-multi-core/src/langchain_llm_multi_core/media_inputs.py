@@ -10,6 +10,7 @@ import os
 import warnings
 from collections.abc import Iterable
 from typing import Any, Self
+from uuid import uuid4
 
 from langchain_core.documents import Document
 from langchain_core.documents.base import Blob
@@ -34,13 +35,14 @@ class UnregisteredReferenceWarning(EmbedderWarning):
 
 
 class MediaQuery(str):
-    """A picture or sound as a query, for code that takes queries to be strings, such as retrievers and chains.
+    """A picture or sound as a query, for code that takes queries to be strings: stores, retrievers, chains.
 
-    As a string it is a short name, which is all that traces and logs see of it.
+    `embed_query` embeds what it carries. As a string it is a short name, which is all that traces and logs see.
 
     Args:
         media: what `embed_media_query` takes.
-        name: the string; by default the file's name, or the kind of input.
+        name: the string; by default the file's name, or the kind of input, and a number that no other query
+            has, so that what remembers queries by their words does not confuse two.
 
     Attributes:
         media: the picture or sound.
@@ -51,7 +53,7 @@ class MediaQuery(str):
 
     def __new__(cls, media: MediaInput, name: str | None = None) -> Self:
         """A string that carries media."""
-        made = super().__new__(cls, name if name is not None else f"[{_name_of(media)}]")
+        made = super().__new__(cls, name if name is not None else f"[{_name_of(media)}] {uuid4().hex[:12]}")
         made.media = media
         return made
 

@@ -6,7 +6,7 @@ from abc import abstractmethod
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from langchain_llm_multi_core.media_inputs import MediaInput, media_input, media_inputs, text_inputs
+from langchain_llm_multi_core.media_inputs import MediaInput, MediaQuery, media_input, media_inputs, text_inputs
 from langchain_llm_multi_core.stamping import StampedEmbeddings
 from langchain_llm_multi_core.vectors import ato_lists, to_lists
 from llm_multi_core.embedder import Audio, Image, MultiModalEmbedder, Role, Space, Text
@@ -80,7 +80,10 @@ class MediaEmbeddings(StampedEmbeddings):
         return self._embedded(text_inputs(texts, binding.library), binding.document_role)
 
     def embed_query(self, text: str) -> list[float]:
-        """The vector of a question or search phrase, always as a text.
+        """The vector of a question or search phrase; a string is always a text, even one of a reference's form.
+
+        Args:
+            text: the text, or a `MediaQuery` for the picture or sound that it carries.
 
         Returns:
             `d` floats.
@@ -89,6 +92,8 @@ class MediaEmbeddings(StampedEmbeddings):
             InvalidInputError: if it cannot be embedded.
             EncodingError: if the model or provider failed.
         """
+        if isinstance(text, MediaQuery):
+            return self.embed_media_query(text)
         return self._embedded([Text(text)], self._media_binding().query_role)[0]
 
     async def aembed_documents(self, texts: Iterable[str]) -> list[list[float]]:
@@ -99,6 +104,8 @@ class MediaEmbeddings(StampedEmbeddings):
 
     async def aembed_query(self, text: str) -> list[float]:
         """`embed_query` without blocking the event loop."""
+        if isinstance(text, MediaQuery):
+            return await self.aembed_media_query(text)
         return (await self._aembedded([Text(text)], self._media_binding().query_role))[0]
 
     # Media.
@@ -200,11 +207,13 @@ class OneRoleMediaEmbeddings(MediaEmbeddings):
         self.role = role
 
     def embed_query(self, text: str) -> list[float]:
-        """The vector that `embed_documents` gives of the same text."""
-        return self.embed_documents([text])[0]
+        """The vector that `embed_documents` gives of the same text, or that of the media of a `MediaQuery`."""
+        return self.embed_media_query(text) if isinstance(text, MediaQuery) else self.embed_documents([text])[0]
 
     async def aembed_query(self, text: str) -> list[float]:
         """`embed_query` without blocking the event loop."""
+        if isinstance(text, MediaQuery):
+            return await self.aembed_media_query(text)
         return (await self.aembed_documents([text]))[0]
 
     def cache_namespace(self) -> str:

@@ -6,9 +6,10 @@ from abc import abstractmethod
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, NamedTuple
 
+from langchain_llm_multi_core.media_inputs import MediaQuery
 from langchain_llm_multi_core.stamping import StampedEmbeddings
 from langchain_llm_multi_core.vectors import ato_lists, to_lists
-from llm_multi_core.embedder import Role, Space, TextEmbedder
+from llm_multi_core.embedder import InvalidInputError, Role, Space, TextEmbedder
 
 if TYPE_CHECKING:
     from langchain_llm_multi_core.embeddings import MultiCoreEmbeddings
@@ -73,7 +74,7 @@ class RoleEmbeddings(StampedEmbeddings):
             EncodingError: if the model or provider failed.
         """
         embedder, _, role, _ = self._binding()
-        vector: list[float] = embedder.embed(text, role).tolist()
+        vector: list[float] = embedder.embed(_text(text), role).tolist()
         return vector
 
     async def aembed_documents(self, texts: Iterable[str]) -> list[list[float]]:
@@ -84,8 +85,14 @@ class RoleEmbeddings(StampedEmbeddings):
     async def aembed_query(self, text: str) -> list[float]:
         """`embed_query` without blocking the event loop."""
         embedder, _, role, _ = self._binding()
-        vector: list[float] = (await embedder.aembed(text, role)).tolist()
+        vector: list[float] = (await embedder.aembed(_text(text), role)).tolist()
         return vector
+
+
+def _text(query: str) -> str:
+    if isinstance(query, MediaQuery):  # whose words are a mere name
+        raise InvalidInputError("a picture or sound as a query needs MultiCoreMultiModalEmbeddings")
+    return query
 
 
 class OneRoleEmbeddings(RoleEmbeddings):

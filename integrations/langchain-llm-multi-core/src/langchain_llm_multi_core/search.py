@@ -8,7 +8,7 @@ from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
 from langchain_core.vectorstores import VectorStore
 
-from langchain_llm_multi_core.media_inputs import MediaInput, MediaQuery
+from langchain_llm_multi_core.media_inputs import MediaInput
 from langchain_llm_multi_core.media_roles import MediaEmbeddings
 from langchain_llm_multi_core.stamping import embeddings_of
 from langchain_llm_multi_core.stores import Where, access_of
@@ -80,14 +80,14 @@ def query_vector(embeddings: Embeddings, query: MediaInput) -> list[float]:
     Raises:
         InvalidOptionError: for a picture or sound with embeddings of texts.
     """
-    if isinstance(query, str) and not isinstance(query, MediaQuery):
+    if isinstance(query, str):
         return embeddings.embed_query(query)
     return _media(embeddings).embed_media_query(query)
 
 
 async def aquery_vector(embeddings: Embeddings, query: MediaInput) -> list[float]:
     """`query_vector` without blocking the event loop."""
-    if isinstance(query, str) and not isinstance(query, MediaQuery):
+    if isinstance(query, str):
         return await embeddings.aembed_query(query)
     return await _media(embeddings).aembed_media_query(query)
 
