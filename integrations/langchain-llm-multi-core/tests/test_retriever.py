@@ -29,40 +29,41 @@ GAP = ModalityCalibration(
 )
 
 
-@pytest.fixture
-def store(place, mixed, library, folder):
-    """One of the four, with the folder's documents, and stamped."""
+def filled(store, folder, library, **settings):
+    """A store with the folder's documents and ten texts, stamped."""
     for number in range(10):
         (folder / f"text {number}.txt").write_text(f"This is text number {number}")
-    made = place.open(mixed(library))
-    made.add_documents(MediaFolderLoader(folder, library, uniform_metadata=place.uniform).load())
-    stamp(made)
-    return made
+    store.add_documents(MediaFolderLoader(folder, library, **settings).load())
+    stamp(store)
+    return store
+
+
+@pytest.fixture
+def store(place, mixed, library, folder):
+    """One of the four; what all stores have in common is tried with the one in memory."""
+    return filled(place.open(mixed(library)), folder, library, uniform_metadata=place.uniform)
 
 
 @pytest.fixture
 def in_memory(mixed, library, folder):
-    made = InMemoryVectorStore(mixed(library))
-    made.add_documents(MediaFolderLoader(folder, library).load())
-    stamp(made)
-    return made
+    return filled(InMemoryVectorStore(mixed(library)), folder, library)
 
 
 def modalities(documents):
     return [document.metadata["modality"] for document in documents]
 
 
-def test_without_quotas_it_is_the_plain_top_k(store, folder):
-    retriever = MultiModalRetriever(vectorstore=store, k=5)
+def test_without_quotas_it_is_the_plain_top_k(in_memory):
+    retriever = MultiModalRetriever(vectorstore=in_memory, k=5)
     found = retriever.invoke("a question")
     assert [document.page_content for document in found] == [
-        document.page_content for document, _ in media_search(store, "a question", k=5)
+        document.page_content for document, _ in media_search(in_memory, "a question", k=5)
     ]
     scores = [document.metadata["score"] for document in found]
     assert scores == sorted(scores, reverse=True)
 
 
-async def test_quotas_keep_places(store, folder):
+async def test_quotas_keep_places(store):
     retriever = MultiModalRetriever(vectorstore=store, k=6, quotas={"image": 2, "audio": 1})
     for found in (retriever.invoke("a question"), await retriever.ainvoke("a question")):
         assert len(found) == 6
@@ -72,11 +73,11 @@ async def test_quotas_keep_places(store, folder):
     assert sorted(modalities(fixed.invoke("a question"))) == ["audio", "image", "text"]
 
 
-def test_quotas_take_the_best_of_each(store):
-    retriever = MultiModalRetriever(vectorstore=store, k=3, quotas={"image": 2, "audio": 1})
+def test_quotas_take_the_best_of_each(in_memory):
+    retriever = MultiModalRetriever(vectorstore=in_memory, k=3, quotas={"image": 2, "audio": 1})
     found = {document.page_content for document in retriever.invoke("a question")}
-    best = media_search(store, "a question", k=2, modality="image") + media_search(
-        store, "a question", k=1, modality="audio"
+    best = media_search(in_memory, "a question", k=2, modality="image") + media_search(
+        in_memory, "a question", k=1, modality="audio"
     )
     assert found == {document.page_content for document, _ in best}
 
@@ -91,8 +92,8 @@ def test_a_picture_or_sound_is_a_query(store, folder):
             assert ask.invoke(query)[0].metadata["source"] == str(path)
 
 
-async def test_a_picture_is_a_query_without_blocking(store, folder):
-    retriever = MultiModalRetriever(vectorstore=store, k=1)
+async def test_a_picture_is_a_query_without_blocking(in_memory, folder):
+    retriever = MultiModalRetriever(vectorstore=in_memory, k=1)
     (found,) = await retriever.ainvoke(MediaQuery(Image(draw_picture(seed=1)), "the red one"))
     assert found.metadata["source"] == str(folder / "red.png")
 
@@ -123,12 +124,12 @@ def test_a_calibration_judges_by_what_is_usual(store):
     assert calibrated[0].metadata["score"] == pytest.approx((score + 0.2) / 0.05, abs=1e-3)
 
 
-def test_a_calibration_is_fitted_on_queries(store):
+def test_a_calibration_is_fitted_on_queries(in_memory):
     queries = [f"question {number}" for number in range(6)]
-    retriever = MultiModalRetriever(vectorstore=store, k=4).calibrated_on(queries)
+    retriever = MultiModalRetriever(vectorstore=in_memory, k=4).calibrated_on(queries)
     usual = retriever.calibration.statistics
     assert set(usual) == {"text", "image", "audio"}
-    scores = [score for query in queries for _, score in media_search(store, query, k=50, modality="image")]
+    scores = [score for query in queries for _, score in media_search(in_memory, query, k=50, modality="image")]
     assert usual["image"].mean == pytest.approx(sum(scores) / len(scores), abs=1e-6)
     found = retriever.invoke("another question")
     assert len(found) == 4
