@@ -99,7 +99,7 @@ class Credentials:
         Raises:
             MissingCredentialsError: naming the variables, if there is no key, and one is needed.
         """
-        key = secret.reveal() if secret is not None else self.find()
+        key = secret.reveal().strip() if secret is not None else self.find()  # files end in line breaks
         optional = any((options or {}).get(name) is not None for name in self.optional_with)
         if not key and self.chain is None and not optional:
             ways = "".join(f", or {name}= of a server that needs none" for name in self.optional_with)

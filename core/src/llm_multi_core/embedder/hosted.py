@@ -46,6 +46,8 @@ _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|us|µs|d|h|m|s)")
 _SECONDS = {"d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6}
 _TRANSPORT_ERRORS = frozenset({"TransportError", "APIConnectionError", "ClientConnectionError"})
 """Names of classes by which HTTP clients and SDKs tell that a connection failed; found without importing any."""
+_UNSENDABLE = frozenset({"LocalProtocolError", "UnsupportedProtocol", "InvalidURL"})
+"""The same for a request that no client would send: an address or a key that cannot be one."""
 _BROKEN_REPLIES = frozenset(
     {"ValidationError", "APIResponseValidationError", "DecodingError", "UnknownApiResponseError"}
 )
@@ -101,13 +103,16 @@ def classify_failure(error: BaseException) -> Verdict:
     """What a failure of a request means, by its HTTP status where it has one, else by its kind.
 
     Refused keys (401, 403) deny; what passes by itself (429, 5xx, timeouts, cut connections, garbled
-    replies) is retried; a refused body (400, 413, 422) is split; all other refusals are fatal.
+    replies) is retried; a refused body (400, 413, 422) is split; all other refusals are fatal, and so
+    is what cannot be sent at all.
     """
     status = status_of(error)
     headers = headers_of(error)
-    if status is None:
-        return Verdict("retry") if _is_transient(error) else Verdict("split")
-    return classify_status(status, headers)
+    if status is not None:
+        return classify_status(status, headers)
+    if _names(error) & _UNSENDABLE or (error.__cause__ is not None and _names(error.__cause__) & _UNSENDABLE):
+        return Verdict("fatal")
+    return Verdict("retry") if _is_transient(error) else Verdict("split")
 
 
 def classify_status(status: int, headers: Mapping[str, str] | None = None) -> Verdict:
@@ -306,5 +311,8 @@ def _number(text: str) -> float | None:
 def _is_transient(error: BaseException) -> bool:
     if isinstance(error, TimeoutError | OSError | EOFError | json.JSONDecodeError | UnicodeDecodeError):
         return True
-    names = {base.__name__ for base in type(error).__mro__}
-    return bool(names & (_TRANSPORT_ERRORS | _BROKEN_REPLIES))
+    return bool(_names(error) & (_TRANSPORT_ERRORS | _BROKEN_REPLIES))
+
+
+def _names(error: BaseException) -> set[str]:
+    return {base.__name__ for base in type(error).__mro__}
