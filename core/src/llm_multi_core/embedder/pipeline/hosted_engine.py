@@ -319,7 +319,7 @@ class HostedRun:
             refusal = await self._provider.pacer.refused(
                 progress.batch.cost, progress.sent, verdict.after, verdict.pace
             )
-            if refusal.too_large and len(progress.batch.atoms) > 1:
+            if refusal.too_large:  # or, if it is a single item, it never will be accepted
                 return replace(verdict, action="split")
             pause = refusal.pause
         else:

@@ -26,6 +26,8 @@ _SLOWER, _LOWEST_SHARE = 0.8, 0.05
 _FASTER = 0.01
 """By this share of the limit the rate rises again with each request that is accepted."""
 _LESS_BURST = 0.5
+_ROUNDING = 1e-6
+"""Less than that is not waited for: it may be what rounding left of nothing."""
 _LONGEST_NAP = 1.0
 """Seconds after which a wait is thought over again, since a reply may have brought news."""
 _LONGEST_STANDSTILL = 3600.0
@@ -51,12 +53,12 @@ class Refusal(NamedTuple):
     Attributes:
         pause: seconds until the next attempt.
         too_large: whether the request exceeds what a minute allows.
-        news: `False` for one of several that were underway together, of which another told the same.
+        fewer: whether fewer requests should run at the same time, since nothing else would hold them back.
     """
 
     pause: float
     too_large: bool
-    news: bool
+    fewer: bool
 
 
 @dataclass(slots=True)
@@ -93,7 +95,7 @@ class Bucket:
         if self.limit is None:
             return 0.0
         missing = min(amount, self.limit * self.burst) - self.level
-        return max(0.0, missing / (self.limit * self.share / MINUTE))
+        return missing / (self.limit * self.share / MINUTE) if missing > _ROUNDING else 0.0
 
     def spend(self, amount: float) -> None:
         """Take `amount` out; a negative one gives back."""
@@ -133,7 +135,7 @@ class PaceState:
     Attributes:
         requests, units: the two buckets.
         resume: until when nothing is sent.
-        refusals: how often in a row requests were refused.
+        refusals: how often requests were refused, less how often they were accepted since; never below zero.
         careful_since: when it last became more careful. What was sent before is no news when it is refused.
     """
 
@@ -164,7 +166,7 @@ class PaceState:
         """After a reply: give back what was reserved and not used, and become a little faster."""
         if used is not None:
             self.units.spend(used - reserved)
-        self.refusals = 0
+        self.refusals = max(0, self.refusals - 1)
         self.requests.accepted()
         self.units.accepted()
 
@@ -297,13 +299,15 @@ class Pacer:
         """
 
         def change(state: PaceState, now: float) -> Refusal:
-            news = sent >= state.careful_since
             state.learn(pace, self._pinned, now)
-            pause = state.refused(units, sent, after, now)
             limit = state.units.limit
-            return Refusal(pause, limit is not None and units > limit, news)
+            if limit is not None and units > limit:
+                return Refusal(after or 0.0, too_large=True, fewer=False)
+            unknown = limit is None and state.requests.limit is None
+            fewer = sent >= state.careful_since and (after is None or unknown)
+            return Refusal(state.refused(units, sent, after, now), too_large=False, fewer=fewer)
 
         refusal = await self._store.change(self._fresh, change)
-        if refusal.news and after is None:
+        if refusal.fewer:
             self.concurrency.refused()
         return refusal
