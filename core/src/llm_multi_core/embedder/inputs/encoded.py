@@ -29,6 +29,7 @@ _JPEG_QUALITY = 92
 _SHRINK = 0.75
 """By how much the sides of a picture are shrunk at a time until its file is small enough."""
 _SMALLEST_SIDE = 32
+"""In pixels, of the longer side."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,14 +87,16 @@ def _encode_image(payload: ImageSource | Image, formats: Sequence[str], max_byte
     media_type = next((name for name in formats if name in _WRITTEN_IMAGES), "")
     if not media_type:
         raise InvalidInputError(f"the image cannot be written as {' or '.join(formats) or 'anything'}")
+    shrunk, scale = picture, 1.0
     while True:
-        data = _write_image(picture, _WRITTEN_IMAGES[media_type])
+        data = _write_image(shrunk, _WRITTEN_IMAGES[media_type])
         if max_bytes is None or len(data) <= max_bytes:
             return EncodedMedia(data, media_type)
-        size = (int(picture.width * _SHRINK), int(picture.height * _SHRINK))
-        if min(size) < _SMALLEST_SIDE:
+        scale *= _SHRINK
+        size = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
+        if max(size) < _SMALLEST_SIDE:
             raise InvalidInputError(f"the image takes more than {max_bytes} bytes however it is shrunk")
-        picture = picture.resize(size, resample=3, reducing_gap=2.0)  # bicubic
+        shrunk = picture.resize(size, resample=3, reducing_gap=2.0)  # bicubic
 
 
 def _write_image(picture: Image, kind: str) -> bytes:
