@@ -24,8 +24,8 @@ def _examples(monkeypatch):
 
 
 @pytest.fixture
-def page(tmp_path):
-    """A page of a headless Chromium, which ends with the test."""
+def browser(tmp_path):
+    """A page of headless Chromium, which ends with the test."""
     program = next((found for name in CHROMIUM if (found := shutil.which(name))), None)
     if program is None:
         pytest.skip("Chromium is not installed")

@@ -63,17 +63,17 @@ LOADED = """Promise.all([
 
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
-def test_a_browser_shows_the_page(demo, page, tmp_path, dark):
+def test_a_browser_shows_the_page(demo, browser, tmp_path, dark):
     _, output = demo
-    page.open((output / "results.html").as_uri(), width=1100, height=1400, dark=dark)
-    page.evaluate(LOADED)
-    widths = page.evaluate("[...document.images].map(image => image.naturalWidth)")
-    seconds = page.evaluate("[...document.querySelectorAll('audio')].map(player => player.duration)")
-    scores = page.evaluate("[...document.querySelectorAll('.score data')].map(score => +score.textContent)")
-    headings = page.evaluate("[...document.querySelectorAll('h1, h2')].map(heading => heading.textContent)")
-    rights = page.evaluate("document.querySelectorAll('li.right').length")
-    ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
-    page.photograph(tmp_path / "page.png")
+    browser.open((output / "results.html").as_uri(), width=1100, height=1400, dark=dark)
+    browser.evaluate(LOADED)
+    widths = browser.evaluate("[...document.images].map(image => image.naturalWidth)")
+    seconds = browser.evaluate("[...document.querySelectorAll('audio')].map(player => player.duration)")
+    scores = browser.evaluate("[...document.querySelectorAll('.score data')].map(score => +score.textContent)")
+    headings = browser.evaluate("[...document.querySelectorAll('h1, h2')].map(heading => heading.textContent)")
+    rights = browser.evaluate("document.querySelectorAll('li.right').length")
+    ground = browser.evaluate("getComputedStyle(document.body).backgroundColor")
+    browser.photograph(tmp_path / "page.png")
     assert widths == [160] * 24  # 18 answers, and 6 that were asked with
     assert seconds == [pytest.approx(1.5, abs=0.01)] * 24
     assert len(scores) == 72
@@ -81,7 +81,7 @@ def test_a_browser_shows_the_page(demo, page, tmp_path, dark):
     assert rights >= 24 * MINIMUM
     assert headings[0] == "Search across texts, pictures and sound"
     assert {"text → image", "text → audio", "image → text", "audio → text"} <= set(headings)
-    assert page.failures == []
+    assert browser.failures == []
     brightness = sum(map(int, re.findall(r"\d+", ground)))
     assert (brightness < 128) if dark else (brightness > 640)
     with Image.open(tmp_path / "page.png") as photograph:
@@ -89,7 +89,7 @@ def test_a_browser_shows_the_page(demo, page, tmp_path, dark):
     assert len(colours) > 500
 
 
-def test_the_page_fits_a_small_screen(demo, page):
+def test_the_page_fits_a_small_screen(demo, browser):
     _, output = demo
-    page.open((output / "results.html").as_uri(), width=360, height=800)
-    assert page.evaluate("document.documentElement.scrollWidth") == 360
+    browser.open((output / "results.html").as_uri(), width=360, height=800)
+    assert browser.evaluate("document.documentElement.scrollWidth") == 360

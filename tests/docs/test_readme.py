@@ -43,13 +43,15 @@ def test_the_integration_snippets_run(heading):
     exec(compile(block, heading, "exec"), {})
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
-def test_the_pages_of_the_documentation_run(page):
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT / "docs").with_suffix("")))
+def test_the_pages_of_the_documentation_run(page, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     text = page.read_text()
     run_session(text, page.name)
+    program = {"__name__": page.stem}  # the blocks of a page are run one after the other, as one program
     for block in blocks(text, "python"):
         if not block.startswith("# sketch"):
-            exec(compile(block, page.name, "exec"), {})
+            exec(compile(block, page.name, "exec"), program)
 
 
 def test_the_plugin_of_the_readme_passes_the_conformance_kit(tmp_path):
