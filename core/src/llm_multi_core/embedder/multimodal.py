@@ -16,7 +16,7 @@ from llm_multi_core.embedder.analysis.similarity import cosine_similarity
 from llm_multi_core.embedder.bridges import Bridge
 from llm_multi_core.embedder.embedders import BaseEmbedder
 from llm_multi_core.embedder.errors import ClosedError, IncompatibleSpacesError, InvalidInputError, InvalidOptionError
-from llm_multi_core.embedder.inputs.compound import OVERLAP_SECONDS, WINDOW_SECONDS, segments
+from llm_multi_core.embedder.inputs.compound import WINDOW_SECONDS, segments
 from llm_multi_core.embedder.inputs.mixed import is_one_input, mixed_item, names_a_file
 from llm_multi_core.embedder.inputs.shapes import require_many
 from llm_multi_core.embedder.inputs.sources import SourcePolicy
@@ -230,13 +230,13 @@ class MultiModalEmbedder:
         """The cosine of two vectors `(d,)`, from -1 to 1."""
         return cosine_similarity(u, v)
 
-    def segments(self, source: Any, *, seconds: float = WINDOW_SECONDS, overlap: float = OVERLAP_SECONDS) -> list[Item]:
+    def segments(self, source: Any, *, seconds: float = WINDOW_SECONDS, overlap: float | None = None) -> list[Item]:
         """The items of a source: pages of a PDF, overlapping windows of a long recording, else one; with spans.
 
         Args:
             source: an input, or the path of a PDF.
             seconds: length of a window.
-            overlap: seconds that a window shares with the one before it.
+            overlap: seconds that a window shares with the one before it; by default 5, or a sixth of a shorter one.
 
         Raises:
             InvalidInputError: if it cannot be read.
@@ -380,9 +380,7 @@ class MultiModalEmbedder:
 
     def _sample_rate(self) -> int | None:
         """The rate of a bare array of samples: that of the audio model, as for an audio embedder."""
-        route = self._routes.native(Modality.AUDIO)
-        if route is None:
-            return None
+        route = self._routes.of((Modality.AUDIO,))
         if route.bridge is not None:
             return route.bridge.sample_rate
         intake = route.embedder._resolve().description.intake

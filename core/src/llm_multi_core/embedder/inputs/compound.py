@@ -28,7 +28,7 @@ def audio_windows(
     source: Any,
     *,
     seconds: float = WINDOW_SECONDS,
-    overlap: float = OVERLAP_SECONDS,
+    overlap: float | None = None,
     sample_rate: int | None = None,
     policy: SourcePolicy | None = None,
 ) -> list[Item]:
@@ -40,7 +40,7 @@ def audio_windows(
     Args:
         source: what an audio embedder takes.
         seconds: length of a window.
-        overlap: seconds that a window shares with the one before it.
+        overlap: seconds that a window shares with the one before it; by default 5, or a sixth of a shorter one.
         sample_rate: the rate in Hz of a bare array.
         policy: what references may lead to.
 
@@ -70,7 +70,7 @@ def segments(
     source: Any,
     *,
     seconds: float = WINDOW_SECONDS,
-    overlap: float = OVERLAP_SECONDS,
+    overlap: float | None = None,
     policy: SourcePolicy | None = None,
     own_rate: Callable[[], int | None] | None = None,
 ) -> list[Item]:
@@ -79,7 +79,7 @@ def segments(
     Args:
         source: what a multimodal embedder takes, or the path of a PDF.
         seconds: length of a window of a recording.
-        overlap: by how much windows overlap.
+        overlap: as of `audio_windows`.
         policy: what references may lead to.
         own_rate: asked for the rate in Hz of a bare array of samples.
 
@@ -94,7 +94,9 @@ def segments(
     return _windows(item, seconds, overlap, name_of(unwrapped(source)))
 
 
-def _windows(whole: Item, seconds: float, overlap: float, name: str | None) -> list[Item]:
+def _windows(whole: Item, seconds: float, overlap: float | None, name: str | None) -> list[Item]:
+    if overlap is None:
+        overlap = min(OVERLAP_SECONDS, seconds / 6)
     if not 0 <= overlap < seconds:
         raise InvalidInputError(f"windows of {seconds:g} s cannot overlap by {overlap:g} s")
     length = _sound_of(whole).seconds

@@ -53,7 +53,7 @@ def pdf_pages(source: Any, *, longest_side: int = PAGE_SIDE, policy: SourcePolic
         policy: what references may lead to.
 
     Raises:
-        InvalidInputError: if it is no PDF, is damaged, has no pages, or needs a password.
+        InvalidInputError: if it is no PDF, is damaged, or needs a password.
         FrameworkUnavailableError: if pypdfium2 is not installed.
     """
     with _opened(source, policy) as document:
@@ -133,8 +133,6 @@ def _opened(source: Any, policy: SourcePolicy | None) -> Iterator[_Document]:
         raise InvalidInputError(f"a PDF is a path, a URL, bytes or a file object, not {type(source).__name__}")
     document = _Document(found, name_of(source))
     try:
-        if document.pages == 0:
-            raise InvalidInputError(f"{document.label} has no pages")
         yield document
     finally:
         document.close()
