@@ -61,7 +61,8 @@ def search_media(console: Console, folder: MediaFolder, joint: str | None, joint
 def main() -> None:
     """Run the demo, print what it finds, and write a page of it."""
     arguments = _arguments()
-    os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    if arguments.joint in ("auto", "none"):
+        os.environ.setdefault("HF_HUB_OFFLINE", "1")  # a model that was asked for by name may be downloaded
     console = Console(width=None if Console().is_terminal else 120)
     started = time.perf_counter()
     console.print(_frameworks_table())
@@ -83,7 +84,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--joint",
         default=os.environ.get("DEMO_JOINT", "auto"),
-        help="joint framework, such as clip; 'auto' takes one whose model is on this machine, 'none' takes none",
+        help="joint framework, such as clip; downloaded if need be; 'auto' takes one whose model is on this machine, 'none' none",
     )
     parser.add_argument("--joint-model", help="its model, a name or a folder")
     return parser.parse_args()
