@@ -84,7 +84,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--joint",
         default=os.environ.get("DEMO_JOINT", "auto"),
-        help="joint framework, such as clip; downloaded if need be; 'auto' takes one whose model is on this machine, 'none' none",
+        help="joint framework, such as clip; 'auto' takes one whose model is on this machine, 'none' takes none",
     )
     parser.add_argument("--joint-model", help="its model, a name or a folder")
     return parser.parse_args()
