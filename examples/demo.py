@@ -23,7 +23,7 @@ from rich.console import Console
 from rich.table import Table
 from text_search import FRAMEWORK, Answers, search_with_langchain, search_with_llama_index
 
-from llm_multi_core.embedder import Host, MemoryCache, create_multimodal_embedder, create_text_embedder
+from llm_multi_core.embedder import Host, MemoryCache, Modality, create_multimodal_embedder, create_text_embedder
 
 OUTPUT = Path(__file__).parents[1] / "build" / "demo"
 
@@ -55,7 +55,8 @@ def search_media(console: Console, folder: MediaFolder, joint: str | None, joint
     console.print(_recall_table(langchain, answers, others))
     captions = {file: folder.lots[lot] for file, lot in {**folder.pictures, **folder.recordings}.items()}
     captions |= {folder.asking[file]: caption for file, caption in captions.items()}
-    return Results(answers, captions, ways, _notes(folder, langchain.size, weightless=WEIGHTLESS in settings.values()))
+    weightless = [modality for modality in Modality if settings.get(f"{modality}_framework") == WEIGHTLESS]
+    return Results(answers, captions, ways, _notes(folder, langchain.size, weightless))
 
 
 def main() -> None:
@@ -90,7 +91,7 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _notes(folder: MediaFolder, size: int, *, weightless: bool) -> list[str]:
+def _notes(folder: MediaFolder, size: int, weightless: list[Modality]) -> list[str]:
     """What is to be known of the results."""
     media = f"{len(folder.pictures)} pictures and {len(folder.recordings)} recordings"
     setting = (
@@ -100,11 +101,15 @@ def _notes(folder: MediaFolder, size: int, *, weightless: bool) -> list[str]:
     )
     if not weightless:
         return [setting]
-    sample = f"{len(folder.captioned_pictures)} pictures and {len(folder.captioned_recordings)} recordings"
+    samples = {
+        Modality.IMAGE: f"{len(folder.captioned_pictures)} pictures",
+        Modality.AUDIO: f"{len(folder.captioned_recordings)} recordings",
+    }
+    sample = " and ".join(samples[modality] for modality in weightless)
     caveat = (
-        f"The framework {WEIGHTLESS} has no weights. It knows colour and outline, and timbre, and nothing of what they "
-        f"mean. Words for them it has from {sample} with captions, none of which shows a lot of the catalogue. A joint "
-        "model, such as CLIP, needs no such sample and knows the world."
+        f"The framework {WEIGHTLESS}, here for {' and '.join(weightless)}, has no weights. It knows colour, outline "
+        f"and timbre, and nothing of what they mean. Words for them it has from {sample} with captions, none of which "
+        "shows a lot of the catalogue. A joint model, such as CLIP, needs no such sample and knows the world."
     )
     return [setting, caveat]
 

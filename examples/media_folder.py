@@ -69,8 +69,8 @@ def write_media_folder(folder: Path, *, renderings: int = 3, seed: int = 0) -> M
     lot_of = {caption: written[name] for caption, name in notes.items()}
     pictures = _write(library / "pictures", "picture", drawings)
     recordings = _write(library / "recordings", "recording", sounds)
-    asked_pictures = _write(folder / "asking", "picture", drawings, [_ASKING])
-    asked_recordings = _write(folder / "asking", "recording", sounds, [_ASKING])
+    asked_pictures = _write(folder / "asking", "photo", drawings, [_ASKING])
+    asked_recordings = _write(folder / "asking", "take", sounds, [_ASKING])
     captioned = folder / "captioned"
     seeds = range(1, 1 + renderings)
     captioned_pictures = _write(captioned, "picture", known_drawings, seeds)
