@@ -13,7 +13,7 @@ from llm_multi_core.embedder import (
     create_multimodal_embedder,
     create_text_embedder,
 )
-from llm_multi_core.embedder.stores import PinnedEmbedder, refuse_grants, stored_settings
+from llm_multi_core.embedder.stores import PinnedEmbedder, refuse_grants, shared, shared_embedder, stored_settings
 from llm_multi_core.embedder.testing.joint import random_alignment
 
 
@@ -121,3 +121,19 @@ async def test_a_pinned_embedder_is_given_out_only_in_its_space(fake_framework):
             with pytest.raises(IncompatibleSpacesError, match="0" * 32):
                 await other.achecked()
         assert PinnedEmbedder(embedder, None, "").checked() is embedder
+
+
+def test_the_same_settings_share_an_embedder(fake_framework, monkeypatch):
+    monkeypatch.setattr(shared, "_held", type(shared._held)())
+    kept = {"text_framework": fake_framework, "text": {"dimension": 5, "roles": True}}
+    one = shared_embedder(kept)
+    assert shared_embedder({"text": {"roles": True, "dimension": 5}, "text_framework": fake_framework}) is one
+    others = [shared_embedder(kept, "0" * 32), shared_embedder(kept, allow_urls=True)]
+    assert len({id(each) for each in (one, *others)}) == 3
+    with pytest.raises(IncompatibleSpacesError):
+        others[0].checked()
+    for dimension in range(6, 12):
+        shared_embedder({"text_framework": fake_framework, "text": {"dimension": dimension}})
+    assert len(shared._held) == 4
+    assert one.checked().dimension == 5, "one that is no longer held works for whom it was given to"
+    assert shared_embedder(kept) is not one

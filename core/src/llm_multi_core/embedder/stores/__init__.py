@@ -28,6 +28,7 @@ from llm_multi_core.embedder.stores.settings import (
     refuse_grants,
     stored_settings,
 )
+from llm_multi_core.embedder.stores.shared import shared_embedder
 
 __all__ = [
     "ChromaKeeper",
@@ -43,6 +44,7 @@ __all__ = [
     "check_store",
     "modality_settings",
     "refuse_grants",
+    "shared_embedder",
     "stamp_of",
     "stamp_store",
     "stored_settings",
