@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import base64
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+import numpy as np
 import pytest
 from llama_index.core import Document, VectorStoreIndex
 from llama_index.core.base.embeddings.base import BaseEmbedding
 from llama_index.core.node_parser import TokenTextSplitter
 from llama_index.core.schema import ImageNode, MediaResource, Node, TextNode
+from PIL import Image as Pillow
 
-from llama_index.embeddings.llm_multi_core import MultiCoreReader, nodes_of_file
+from llama_index.embeddings.llm_multi_core import MultiCoreReader, media_batches, nodes_of_file, with_media_metadata
 from llama_index.embeddings.llm_multi_core.entries import media_document
 from llm_multi_core.embedder import InvalidInputError
 from llm_multi_core.embedder.media import MediaLibrary, MediaRecord
+from llm_multi_core.embedder.testing.media import draw_picture, encode_picture
 
 
 class NaiveEmbedding(BaseEmbedding):
@@ -134,6 +139,58 @@ def test_an_empty_resource_is_no_media(embedding):
     )
     embedding([node, ImageNode(text="words")])
     assert node.embedding == embedding.get_text_embedding("words")
+
+
+@pytest.fixture
+def server():
+    """Serves a picture on the loopback interface; the paths that were asked for."""
+    asked = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):
+            asked.append(self.path)
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(encode_picture(draw_picture()))
+
+        def log_message(self, *arguments):
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as serving:
+        thread = threading.Thread(target=serving.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{serving.server_port}", asked
+        serving.shutdown()
+        thread.join()
+
+
+async def test_the_trap_urls_of_nodes_are_fetched(joint, server, outcome):
+    address, asked = server
+    node = ImageNode(image_url=f"{address}/naive.png", text="a photo", metadata={"sha256": "0" * 64})
+    node.resolve_image()
+    assert asked == ["/naive.png"], "LlamaIndex fetches whatever a node names"
+    for embedding in (joint(), joint(allow_urls=True)):
+        for call in (embedding, embedding.acall):
+            with pytest.raises(InvalidInputError, match="with_media_metadata"):
+                await outcome(call, [node])
+        with pytest.raises(InvalidInputError, match=r"allow_urls|not a public address"):
+            with_media_metadata([node], MediaLibrary(blobs="nowhere"), allow_urls=embedding.allow_urls)
+        with pytest.raises(InvalidInputError, match=r"allow_urls|not a public address"):
+            embedding.get_image_embedding(node.image_url)
+    assert len(asked) == 1
+
+
+def test_pages_are_embedded_some_at_a_time(embedding, media, embedded, monkeypatch):
+    monkeypatch.setattr(media_batches, "_HEAVY", 2)
+    colours = [(40 * page, 90, 200) for page in range(5)]
+    first, *others = [Pillow.new("RGB", (60, 80), colour) for colour in colours]
+    first.save(media.folder / "report.pdf", save_all=True, append_images=others)
+    nodes = [*nodes_of_file(media.folder / "report.pdf"), TextNode(text="a"), TextNode(text="b")]
+    embedding(nodes)
+    assert [len(call) for call in embedded] == [2, 2, 3]
+    for page, colour in enumerate(colours):
+        alike = embedding.get_image_embedding(Pillow.new("RGB", (1152, 1536), colour))
+        assert np.dot(nodes[page].embedding, alike) > 0.999
 
 
 def test_texts_that_look_like_places_are_texts(embedding, media, on_this_machine):

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pickle
 
 import pytest
-from llama_index.core.readers.base import BaseReader
+from llama_index.core.ingestion import IngestionPipeline
+from llama_index.core.readers.base import BaseReader, ReaderConfig
 from llama_index.core.schema import Document, ImageNode, MetadataMode, Node, TextNode
 from PIL import Image as Pillow
 
@@ -63,6 +64,11 @@ def test_it_is_a_reader_of_documents(reader):
     assert all(isinstance(document, Document) for document in documents)
     assert shown(documents) == EXPECTED
     assert list(reader.lazy_load_data()) == documents
+
+
+def test_a_pipeline_may_read_it(reader, embedding):
+    pipeline = IngestionPipeline(transformations=[embedding], readers=[ReaderConfig(reader=reader)])
+    assert shown(pipeline.run()) == EXPECTED
 
 
 def test_nodes_hold_the_same(reader):

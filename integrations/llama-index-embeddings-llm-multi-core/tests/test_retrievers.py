@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from uuid import NAMESPACE_URL, uuid5
 
 import numpy as np
 import pytest
@@ -199,6 +200,22 @@ async def test_stores_search_off_the_event_loop(gap, embedding):
     assert await MultiCoreRetriever(index_of(gap, embedding, store)).aretrieve(ABOUT_TEXTS)
     assert store.threads
     assert threading.main_thread() not in store.threads
+
+
+@pytest.mark.filterwarnings("ignore:Payload indexes have no effect in the local Qdrant:UserWarning")
+async def test_a_store_with_an_asynchronous_client_alone(gap, embedding, index):
+    qdrant = pytest.importorskip("qdrant_client")
+    from llama_index.vector_stores.qdrant import QdrantVectorStore
+
+    for one in gap:
+        one.id_ = str(uuid5(NAMESPACE_URL, one.id_))
+    store = QdrantVectorStore("things", aclient=qdrant.AsyncQdrantClient(":memory:"))
+    await store.async_add(gap)
+    retriever = MultiCoreRetriever(
+        VectorStoreIndex.from_vector_store(store, embed_model=embedding), similarity_top_k=6, quotas={"image": 2}
+    )
+    found = await retriever.aretrieve(ABOUT_TEXTS)
+    assert sorted(modalities(found)) == ["image"] * 2 + ["text"] * 4
 
 
 # Asking by text, picture and sound.

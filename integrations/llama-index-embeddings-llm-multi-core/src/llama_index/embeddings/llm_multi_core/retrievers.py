@@ -12,6 +12,7 @@ from llama_index.core.indices import VectorStoreIndex
 from llama_index.core.indices.vector_store.retrievers import VectorIndexRetriever
 from llama_index.core.schema import NodeWithScore, QueryBundle
 from llama_index.core.vector_stores import FilterCondition, MetadataFilter, MetadataFilters
+from llama_index.core.vector_stores.types import BasePydanticVectorStore
 
 from llama_index.embeddings.llm_multi_core.media_batches import MediaBatches
 from llm_multi_core.embedder import InvalidOptionError, Modality
@@ -120,6 +121,9 @@ class MultiCoreRetriever(BaseRetriever):
 
     async def _aretrieve(self, query_bundle: QueryBundle) -> list[NodeWithScore]:
         vector = await self._avector(query_bundle)
+        store = self._index.vector_store
+        if store.client is None and type(store).aquery is not BasePydanticVectorStore.aquery:
+            return self._merged(await self._alists(vector, self._top_k))  # it has an asynchronous client alone
         # Most stores of LlamaIndex search on the event loop even when they are asked asynchronously.
         return self._merged(await asyncio.to_thread(self._lists, vector, self._top_k))
 
@@ -152,6 +156,11 @@ class MultiCoreRetriever(BaseRetriever):
                 raise
             return self._sorted_out(vector, k)
 
+    async def _alists(self, vector: list[float], k: int) -> Lists:
+        searches = [self._searcher(k, self._filters_for(name)) for name in self._modalities]
+        found = await asyncio.gather(*(one.aretrieve(QueryBundle("", embedding=vector)) for one in searches))
+        return dict(zip(self._modalities, found, strict=True))
+
     def _sorted_out(self, vector: list[float], k: int) -> Lists:
         """The nearest of each modality, from as many of all as that takes."""
         fetched = k * len(self._modalities)
@@ -167,9 +176,11 @@ class MultiCoreRetriever(BaseRetriever):
             fetched *= _WIDER
 
     def _nearest(self, vector: list[float], k: int, filters: MetadataFilters | None) -> list[NodeWithScore]:
-        # Not by `index.as_retriever`, which may limit a search to the ids of images.
-        retriever = VectorIndexRetriever(self._index, similarity_top_k=k, filters=filters)
-        return retriever.retrieve(QueryBundle("", embedding=vector))
+        return self._searcher(k, filters).retrieve(QueryBundle("", embedding=vector))
+
+    def _searcher(self, k: int, filters: MetadataFilters | None) -> VectorIndexRetriever:
+        # Not `index.as_retriever`, which may limit a search to the ids of images.
+        return VectorIndexRetriever(self._index, similarity_top_k=k, filters=filters)
 
     def _filters_for(self, modality: str) -> MetadataFilters:
         own = MetadataFilter(key="modality", value=str(modality))
