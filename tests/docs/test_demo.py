@@ -57,7 +57,8 @@ LOADED = """Promise.all([
     ...[...document.images].map(image => image.decode()),
     ...[...document.querySelectorAll('audio')].map(player => new Promise((done, failed) => {
         player.onerror = () => failed(player.error.message)
-        player.readyState ? done() : player.onloadedmetadata = done
+        player.onloadedmetadata = done
+        player.error ? player.onerror() : player.readyState && done()
     }))
 ])"""
 
