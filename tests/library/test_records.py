@@ -7,7 +7,7 @@ import uuid
 import pytest
 
 from llm_multi_core.embedder import Modality, Span
-from llm_multi_core.embedder.media import MediaRecord, entry_id, looks_like_reference, text_metadata
+from llm_multi_core.embedder.media import MediaRecord, entry_id, looks_like_reference, text_metadata, uniform_metadata
 
 SHA = "ab" * 32
 PICTURE = MediaRecord(Modality.IMAGE, "image/png", "/pictures/cat [1].png", SHA)
@@ -88,3 +88,10 @@ def test_ids_follow_from_what_an_entry_is():
     assert len(set(ids)) == len(ids)
     assert entry_id("a", "b") == ids[0]
     assert [str(uuid.UUID(name)) for name in ids] == ids
+
+
+def test_uniform_metadata_have_every_number():
+    assert uniform_metadata(PAGE.to_metadata()) == {**PAGE.to_metadata(), "start_ms": -1, "end_ms": -1}
+    assert MediaRecord.from_metadata(uniform_metadata(PAGE.to_metadata())) == PAGE
+    text = text_metadata("words", "a.txt")
+    assert uniform_metadata(text) == {**text, "start_ms": -1, "end_ms": -1, "page": -1}

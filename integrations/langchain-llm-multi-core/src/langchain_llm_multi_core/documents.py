@@ -13,10 +13,7 @@ from typing import Any
 from langchain_core.documents import BaseDocumentTransformer, Document
 
 from llm_multi_core.embedder import InvalidInputError
-from llm_multi_core.embedder.media import FileContent, MediaRecord, entry_id, text_metadata
-
-NUMBERS = ("start_ms", "end_ms", "page")
-"""Metadata that only some media have; `-1` stands for none where every document has to have them."""
+from llm_multi_core.embedder.media import FileContent, MediaRecord, entry_id, text_metadata, uniform_metadata
 
 
 def media_document(
@@ -96,4 +93,4 @@ def media_records(documents: Iterable[Document]) -> list[MediaRecord]:
 
 
 def _uniform(metadata: Mapping[str, Any], uniform: bool) -> dict[str, Any]:
-    return {**metadata, **{name: metadata.get(name, -1) for name in NUMBERS}} if uniform else dict(metadata)
+    return uniform_metadata(metadata) if uniform else dict(metadata)

@@ -13,7 +13,13 @@ from llm_multi_core.embedder.media.folders import (
     read_file,
 )
 from llm_multi_core.embedder.media.library import MediaLibrary
-from llm_multi_core.embedder.media.records import MediaRecord, entry_id, looks_like_reference, text_metadata
+from llm_multi_core.embedder.media.records import (
+    MediaRecord,
+    entry_id,
+    looks_like_reference,
+    text_metadata,
+    uniform_metadata,
+)
 
 __all__ = [
     "FileContent",
@@ -31,4 +37,5 @@ __all__ = [
     "mime_type_of_bytes",
     "read_file",
     "text_metadata",
+    "uniform_metadata",
 ]

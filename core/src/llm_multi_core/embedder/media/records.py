@@ -112,6 +112,18 @@ def text_metadata(text: str, source: str, mime_type: str = "text/plain") -> dict
     return {"modality": str(Modality.TEXT), "mime_type": mime_type, "source": source, "sha256": digest}
 
 
+NUMBERS = ("start_ms", "end_ms", "page")
+"""Metadata that only some entries have."""
+
+
+def uniform_metadata(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """Metadata with every number that any entry has, -1 where there is none.
+
+    For stores that fix their columns with the first entries that they are given, as LanceDB does.
+    """
+    return {**dict.fromkeys(NUMBERS, -1), **metadata}
+
+
 def entry_id(*parts: str | int | None) -> str:
     """An id that follows from what an entry is, as a UUID, which every store takes.
 

@@ -19,26 +19,22 @@ from llama_index.core.schema import (
 )
 
 from llm_multi_core.embedder import Modality
-from llm_multi_core.embedder.media import MediaRecord, entry_id, text_metadata
+from llm_multi_core.embedder.media import MediaRecord, entry_id, text_metadata, uniform_metadata
 
 NodeT = TypeVar("NodeT", bound=BaseNode)
 
-NUMBERS = ("start_ms", "end_ms", "page")
-"""Metadata that only some media have. All entries get them, -1 where there is none, since LanceDB fixes its
-columns with the first nodes that it is given."""
-
-KEYS = ("modality", "mime_type", "source", "sha256", *NUMBERS)
+KEYS = ("modality", "mime_type", "source", "sha256", "start_ms", "end_ms", "page")
 """The metadata by which entries are known, neither embedded nor shown to a language model."""
 
 
 def metadata_of_media(record: MediaRecord) -> dict[str, str | int]:
     """The metadata of a record, with all of `KEYS`."""
-    return {**dict.fromkeys(NUMBERS, -1), **record.to_metadata()}
+    return uniform_metadata(record.to_metadata())
 
 
 def metadata_of_text(text: str, source: str, mime_type: str = "text/plain") -> dict[str, str | int]:
     """The metadata of a text, with all of `KEYS`."""
-    return {**dict.fromkeys(NUMBERS, -1), **text_metadata(text, source, mime_type)}
+    return uniform_metadata(text_metadata(text, source, mime_type))
 
 
 def media_node(record: MediaRecord) -> BaseNode:
