@@ -250,6 +250,17 @@ async def test_a_registered_reference_is_embedded_as_what_it_stands_for(embeddin
     assert embedding.get_query_embedding(record.reference) != pytest.approx(expected, abs=1e-3), "a question is a text"
 
 
+def test_a_name_of_two_lines_is_a_name(embedding, media):
+    try:
+        picture = media.picture("two\nlines.png")
+    except OSError:
+        pytest.skip("this file system has no such names")
+    (node,) = nodes_of_file(picture, embedding.library)
+    expected = embedding.get_image_embedding(picture)
+    assert embedding.get_text_embedding(node.text_resource.text) == pytest.approx(expected, abs=1e-6)
+    assert with_media_metadata([node]) == [node]
+
+
 async def test_an_unknown_reference_is_refused(embedding, media, outcome):
     reference = MediaLibrary().add(media.picture())[0].reference
     for call in (embedding.get_text_embedding_batch, embedding.aget_text_embedding_batch):

@@ -130,7 +130,7 @@ def text_inputs(texts: Sequence[str], library: MediaLibrary) -> list[RecordInput
     """
     inputs: list[RecordInput | TextInput] = []
     for position, text in enumerate(texts):
-        record = library.find(text.rpartition("\n")[2]) if isinstance(text, str) else None
+        record = library.find(text) or library.find(text.rpartition("\n")[2]) if isinstance(text, str) else None
         if record is not None:
             inputs.append(RecordInput(record, library))
             continue

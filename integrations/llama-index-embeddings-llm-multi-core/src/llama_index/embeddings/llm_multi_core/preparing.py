@@ -63,7 +63,7 @@ def _prepared(node: NodeT, library: MediaLibrary, policy: SourcePolicy) -> NodeT
         copy.metadata = {**node.metadata, **metadata_of_media(record)}
         _set_path(copy, record)
         text = node.get_content(metadata_mode=MetadataMode.NONE)
-        if text.rpartition("\n")[2] != record.reference:
+        if not text.endswith(record.reference):
             copy.set_content(f"{text}\n{record.reference}" if text else record.reference)
     copy.excluded_embed_metadata_keys = list(dict.fromkeys([*node.excluded_embed_metadata_keys, *KEYS]))
     copy.excluded_llm_metadata_keys = list(dict.fromkeys([*node.excluded_llm_metadata_keys, *KEYS]))
