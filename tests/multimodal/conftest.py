@@ -16,6 +16,12 @@ from llm_multi_core.embedder.testing.media import draw_picture, encode_sound, sy
 HERE = Path(__file__).parent
 
 
+@pytest.fixture
+def here() -> Path:
+    """This folder, where the fakes are."""
+    return HERE
+
+
 @pytest.fixture(autouse=True)
 def frameworks(install_plugin: Callable[..., None], monkeypatch: pytest.MonkeyPatch) -> Any:
     """Installs the fakes; the module in which they keep what they were asked."""

@@ -33,6 +33,8 @@ SERVED = {
     "trio": "text image audio",
     "red": "text image",
     "blue": "audio",
+    "split-pair": "text image",
+    "split-pair with sound": "text audio",
 }
 
 ABSENT: set[str] = set()
@@ -59,7 +61,7 @@ class Digests:
             raise ModelLoadError("there is no model 'missing'")
         framework = self.config.framework
         dimension = DIMENSIONS.get(framework, 4)
-        served = "text" if model == "text-only" else SERVED[framework]
+        served = "text" if model == "text-only" else SERVED.get(f"{framework} {model}", SERVED[framework])
         return Description(
             Space(
                 options["family"] or f"{framework}/{model}",

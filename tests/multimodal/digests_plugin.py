@@ -51,6 +51,8 @@ def llm_multi_core_frameworks():
         embedding("pair", TEXT, IMAGE, joint=True),
         embedding("other-pair", TEXT, AUDIO, joint=True),
         embedding("trio", TEXT, IMAGE, AUDIO, joint=True),
+        embedding("split-pair", TEXT, IMAGE, joint=True),
+        embedding("split-pair", AUDIO, requires=("no-such-thing>=1",)),
         hosted("red", "RED_KEY", TEXT, IMAGE),
         hosted("blue", "BLUE_KEY", AUDIO),
         describing("caption", IMAGE, "PictureTeller"),

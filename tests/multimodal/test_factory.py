@@ -48,6 +48,14 @@ class TestFrameworks:
         assert frameworks_of(make(framework="Other_Pair")) == {"text": "other-pair", "audio": "other-pair"}
         assert frameworks_of(make(framework="digests/pair")) == {"text": "pair", "image": "pair"}
 
+    def test_what_only_some_models_of_it_need_may_be_missing(self, make):
+        """Its models of sound need what is not installed; others do not care, and one of sound says so."""
+        assert frameworks_of(make(framework="split-pair")) == {"text": "split-pair", "image": "split-pair"}
+        assert frameworks_of(make(framework="split-pair", model="text-only")) == {"text": "split-pair"}
+        assert frameworks_of(make("words", joint_framework="split-pair")) == {"text": "words", "image": "split-pair"}
+        with pytest.raises(FrameworkUnavailableError, match="needs no-such-thing>=1"):
+            make(framework="split-pair", model="with sound")
+
     def test_the_defaults_where_none_is_named(self, make, monkeypatch):
         monkeypatch.setattr(
             "llm_multi_core.embedder.host.host.DEFAULT_FRAMEWORK", {TEXT: "words", IMAGE: "pictures", AUDIO: "sounds"}

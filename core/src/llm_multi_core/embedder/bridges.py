@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from llm_multi_core.embedder.describers import Describer
 from llm_multi_core.embedder.encoders import EncoderConfig, Intake
-from llm_multi_core.embedder.errors import EncodingError, InvalidInputError, InvalidOptionError
+from llm_multi_core.embedder.errors import InvalidInputError, InvalidOptionError
 from llm_multi_core.embedder.frameworks import Offer
 from llm_multi_core.embedder.items import Item, Modality
 from llm_multi_core.embedder.pipeline.call import CallGroup
@@ -211,11 +211,9 @@ class _FunctionDescriber(Describer):
         return {"function": f"{getattr(self._function, '__module__', '')}.{self.config.model}"}
 
     def describe(self, media: Sequence[Any]) -> list[str]:
-        """What it returns."""
+        """What it returns; whether that is one text for each, is checked where describers are run."""
         texts = self._function(media)
-        if isinstance(texts, str):
-            raise EncodingError("it returned one text; a list of them, one for each, is due")
-        return list(texts)
+        return texts if isinstance(texts, str) else list(texts)  # type: ignore[return-value]
 
 
 def _name_of(function: Any) -> str:

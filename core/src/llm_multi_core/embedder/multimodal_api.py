@@ -162,19 +162,34 @@ class _Maker:
         return _FACTORIES[modality](framework, **settings)
 
     def joint(self, framework: str, own: Mapping[str, Any]) -> dict[Modality, BaseEmbedder[Any]]:
-        """The embedders of a framework, one for each modality that its model embeds."""
+        """The embedders of a framework, one for each modality that its model embeds.
+
+        A framework may have models of several kinds, and what one kind needs not be installed. Without a
+        model's name those count that embed several modalities into one space, if there are any.
+        """
         from llm_multi_core.embedder.host.absence import FrameworkName
 
         name = FrameworkName.parse(framework)
         offers = [offer for offer in self.host.offers() if name.fits(offer)]
+        if own.get("model") is None and any(offer.spec.joint for offer in offers):
+            offers = [offer for offer in offers if offer.spec.joint]
         embedded = {modality for offer in offers if offer.spec.target for modality in offer.spec.modalities}
         modalities = [modality for modality in _FACTORIES if modality in embedded]
         if not modalities:
             self.one(self._any_modality(name.framework, offers), framework, own)  # which says why not
-        made = {modality: self.one(modality, framework, own) for modality in modalities}
+        made: dict[Modality, BaseEmbedder[Any]] = {}
+        unavailable: dict[Modality, FrameworkUnavailableError] = {}
+        for modality in modalities:
+            try:
+                made[modality] = self.one(modality, framework, own)
+            except FrameworkUnavailableError as error:
+                unavailable[modality] = error
         serves = {m: embedder for m, embedder in made.items() if m in _modalities_of(embedder)}
         for modality in made.keys() - serves.keys():
             made[modality].close()
+        for modality, reason in unavailable.items():
+            if not serves or any(modality in embedder.space.modalities for embedder in serves.values()):
+                raise reason
         return serves
 
     def check_keys(self) -> None:
