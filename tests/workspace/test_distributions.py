@@ -142,7 +142,7 @@ def test_dependencies_have_a_floor_and_a_cap(folder):
         assert operators == {">=", "<"}, text
 
 
-def test_every_distribution_has_an_extra_and_all_has_them_all():
+def test_every_distribution_has_an_extra_and_all_has_those_that_bring_no_database():
     project = project_of(ROOT)
     extras = project["optional-dependencies"]
     named = {canonicalize_name(Requirement(text).name) for group in extras.values() for text in group}
@@ -150,7 +150,8 @@ def test_every_distribution_has_an_extra_and_all_has_them_all():
     assert set(NAMES) - {"llm-multi-core", "llm-multi-core-torch"} <= named
     everything = set().union(*(Requirement(text).extras for text in extras["all"]))
     of_the_host = {"alignment", "audio", "fusion", "image", "offline", "opentelemetry", "openvino", "testing"}
-    assert everything == set(extras) - {"all"} - of_the_host
+    databases = {"chromadb", "lancedb"}
+    assert everything == set(extras) - {"all"} - of_the_host - databases
 
 
 def test_constraints_are_plain_pins_of_what_is_installed():
