@@ -69,13 +69,16 @@ def test_bytes_are_kept_in_a_file(embedding, media, blobs):
         ImageNode(image=base64.b64encode(picture).decode()),
         Node(image_resource=MediaResource(data=picture)),
         Node(audio_resource=MediaResource(data=sound, mimetype="audio/wav")),
+        ImageNode(image_url=f"data:image/png;base64,{base64.b64encode(picture).decode()}"),
     ]
     prepared = with_media_metadata(nodes, blobs)
     assert prepared[0].image is None
     assert prepared[1].image_resource.data is None
+    assert prepared[3].image_url is None
     assert prepared[2].audio_resource.path.read_bytes() == sound
     embedding(prepared)
-    expected = [embedding.get_image_embedding(picture)] * 2 + [embedding.get_audio_embedding(sound)]
+    image, audio = embedding.get_image_embedding(picture), embedding.get_audio_embedding(sound)
+    expected = [image, image, audio, image]
     assert [node.embedding for node in prepared] == [pytest.approx(vector, abs=1e-6) for vector in expected]
     again = Node.from_json(prepared[1].to_json())
     assert again.image_resource.path.read_bytes() == picture, "what LlamaIndex stores leads back to it"
