@@ -112,3 +112,16 @@ def test_one_whose_requirement_is_missing_says_which(run, missing_framework):
     result = run("models", missing_framework)
     assert result.exit_code == 2
     assert "llm-multi-core-never-written" in result.stderr
+
+
+def test_frameworks_that_put_media_into_words_have_a_catalogue_as_well(run, tmp_path):
+    for name, modality in (("caption", "image"), ("transcript", "audio")):
+        (entry,) = json.loads(run("models", name, "--json").stdout)
+        assert entry["modalities"] == [modality]
+        assert entry["default_model"][modality] in [model["name"] for model in entry["models"]]
+        assert {"prompt", "max_new_tokens", "revision"} <= {option["name"] for option in entry["options"]}
+        file = tmp_path / "no.file"
+        file.write_bytes(b"nothing that is looked at")
+        refused = run("embed", "--modality", modality, "--framework", name, str(file))
+        assert refused.exit_code != 0
+        assert f"turns {modality} into text and embeds nothing by itself" in refused.stderr

@@ -33,6 +33,7 @@ SERVED = {
     "trio": "text image audio",
     "red": "text image",
     "blue": "audio",
+    "narrator": "text image",
     "split-pair": "text image",
     "split-pair with sound": "text audio",
 }

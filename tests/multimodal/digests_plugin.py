@@ -53,6 +53,7 @@ def llm_multi_core_frameworks():
         embedding("trio", TEXT, IMAGE, AUDIO, joint=True),
         embedding("split-pair", TEXT, IMAGE, joint=True),
         embedding("split-pair", AUDIO, requires=("no-such-thing>=1",)),
+        embedding("narrator", TEXT, IMAGE, bridge={IMAGE: "caption"}),
         hosted("red", "RED_KEY", TEXT, IMAGE),
         hosted("blue", "BLUE_KEY", AUDIO),
         describing("caption", IMAGE, "PictureTeller"),

@@ -299,9 +299,10 @@ class TestSideBySide:
         assert len(embedder.embed_batch(["a text", sound()])) == 2
 
     def test_once_one_has_failed_the_others_begin_no_more_batches(self, make, frameworks, picture, monkeypatch):
-        ended, end = threading.Event(), CallGroup.end
+        begun, ended, end = threading.Event(), threading.Event(), CallGroup.end
         monkeypatch.setattr(CallGroup, "end", lambda group: (end(group), ended.set()))
-        frameworks.GATES["words"] = lambda: ended.wait(30)
+        frameworks.GATES["words"] = lambda: (begun.set(), ended.wait(30))
+        frameworks.GATES["red"] = lambda: begun.wait(30)
         embedder = make("words", "red", api_key="a key of a test")
         with pytest.raises(EncodingError, match="it is poisonous"):
             embedder.embed_batch([interleaved(picture(), "poison"), *(f"text {number}" for number in range(400))])

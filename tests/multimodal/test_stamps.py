@@ -195,6 +195,37 @@ class TestOverWords:
         assert ("caption", 1) not in frameworks.CALLS[calls:]  # it is remembered
 
 
+class TestFrameworksThatPutMediaIntoWordsThemselves:
+    """As a provider's captions do: what it says of a picture is not asked for, since it may differ from day to day."""
+
+    def test_of_their_media_the_stamp_has_what_finds_the_words(self, make, frameworks):
+        stamp = Stamp.take(make(framework="narrator"))
+        assert set(stamp.canaries) == {TEXT}
+        assert set(stamp.describers) == {IMAGE}
+        assert frameworks.CALLS == [("narrator", 4)]
+        assert Stamp.from_json(stamp.to_json()).check(make(framework="narrator")) == pytest.approx(1)
+        with pytest.raises(IncompatibleSpacesError, match="the probes for text agree only"):
+            stamp.check(make(framework="narrator", weights=1))
+
+    def test_one_for_pictures_only_has_nothing_else(self):
+        with create_image_embedder("narrator") as images:
+            stamp = Stamp.take(images)
+            assert stamp.canaries == {}
+            assert stamp.check(images) == 1
+        for settings, message in (
+            ({"weights": 1}, "what puts image into words is not the same"),
+            ({"family": "another"}, "they are not the same, and their probes tell nothing"),
+        ):
+            with (
+                create_image_embedder("narrator", **settings) as other,
+                pytest.raises(IncompatibleSpacesError, match=message),
+            ):
+                stamp.check(other)
+
+    def test_results_say_so(self, make, picture):
+        assert make(framework="narrator").run(["a", picture()]).via == [None, "caption"]
+
+
 class TestTampering:
     @pytest.fixture
     def data(self, aligned):
