@@ -46,9 +46,11 @@ class TorchDescriber(Describer):
         """Load the model, unless it was loaded before.
 
         Raises:
+            InvalidOptionError: if the machine lacks the device, or the device cannot compute in the precision.
             ModelLoadError: if that fails.
         """
         if not self._loaded:
+            self.precision  # noqa: B018 - asked for before anything is read
             limit_threads()
             self.load_model()
             self._loaded = True

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 _LOGPROB_THRESHOLD = -1.0
 """Silence is only believed in where the words are improbable as well, as in the paper."""
+_FIRST_TOKENS = 4
+"""That an answer begins with: its start, language, task, and whether it has times."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,8 +147,10 @@ class WhisperRecogniser:
         if options["max_new_tokens"] is not None:
             arguments["max_new_tokens"] = options["max_new_tokens"]
         if options["prompt"]:
-            prompt = self._tokenizer.get_prompt_ids(options["prompt"], return_tensors="pt")
-            arguments["prompt_ids"] = prompt.to(self._device)
+            arguments["prompt_ids"] = self._tokenizer.get_prompt_ids(options["prompt"], return_tensors="pt")
+        self._require_room(arguments, label)
+        if "prompt_ids" in arguments:
+            arguments["prompt_ids"] = arguments["prompt_ids"].to(self._device)
         if options["no_speech_threshold"] is not None:
             arguments |= {
                 "no_speech_threshold": options["no_speech_threshold"],
@@ -154,6 +158,18 @@ class WhisperRecogniser:
             }
             arguments["temperature"] = 0.0  # which these thresholds want to be told
         return arguments
+
+    def _require_room(self, arguments: Mapping[str, Any], label: str) -> None:
+        """Refuse a prompt of which the model would see its end only, and answers longer than it can give."""
+        room = int(self._model.config.max_target_positions)
+        prompt = len(arguments.get("prompt_ids", ()))
+        if prompt > room // 2:
+            raise InvalidOptionError(f"prompt= has {prompt} tokens, and model {label!r} takes {room // 2}; shorten it")
+        left = room - _FIRST_TOKENS - prompt
+        if arguments.get("max_new_tokens", 0) > left:
+            raise InvalidOptionError(
+                f"max_new_tokens={arguments['max_new_tokens']}: an answer of model {label!r} has room for {left}"
+            )
 
     def _language(self, language: str, label: str) -> str:
         """A language by the code that the model knows it by."""
