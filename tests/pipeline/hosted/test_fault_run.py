@@ -23,7 +23,7 @@ def test_all_vectors_but_those_of_three_poisonous_texts(make_wire, server, no_pa
     assert all(f"input {failure.index}" in str(failure.error) for failure in result.failures)
     assert result.ok.sum() == 4997
     assert requests <= 1.3 * good_day
-    assert good_day == 313
+    assert good_day == 314
     assert result.report.requests == outcomes["ok"]
     assert server.violations == []
     server.faults = Faults()

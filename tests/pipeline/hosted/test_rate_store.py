@@ -75,7 +75,7 @@ async def test_a_state_outlives_its_process(file):
 async def test_what_one_learns_the_other_knows(file):
     stores = [FileStore(str(file), "account") for _ in range(2)]
     first, second = (Pacer(Limits(), store=store) for store in stores)
-    await first.refused(10, sent=time.time(), after=300.0)
+    await first.refused(await first.wait(10, 0.0, lambda seconds: None), after=300.0)
     assert await second.wait(1, 10.0, lambda seconds: None) is None
 
 

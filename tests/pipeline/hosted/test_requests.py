@@ -35,6 +35,23 @@ def test_work_is_spread_over_all_places_but_not_too_thin(make_wire, server):
     assert sorted(len(call.contents) for call in server.calls) == [200, 400, 400]
 
 
+@pytest.mark.parametrize(
+    ("count", "sizes"),
+    [
+        (4096, [512] * 8),
+        (5000, [625] * 8),
+        (9000, [750] * 12),  # three windows, of which two are underway at a time
+    ],
+)
+def test_where_several_windows_are_known_to_come_they_share_the_places(make_wire, server, count, sizes):
+    texts = [f"text {number}" for number in range(count)]
+    embedder = make_wire(server.base_url)
+    assert embedder.plan(texts).requests == len(sizes)
+    vectors = embedder.embed_batch(texts)
+    assert sorted(len(call.contents) for call in server.calls) == sizes
+    np.testing.assert_array_equal(vectors, embedder.embed_batch(iter(texts)))  # whose number is not known
+
+
 def test_no_request_is_larger_than_a_minute_allows(make_wire, server):
     texts = [f"five words in text {number}" for number in range(100)]
     make_wire(server.base_url, limits={"units_per_minute": 50_000, "units_per_batch": 100_000}).embed_batch(texts)

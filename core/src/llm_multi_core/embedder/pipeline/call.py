@@ -74,6 +74,7 @@ class Call:
         truncation: what to do with over-long items.
         on_error: whether the first failure is raised, or all are collected.
         batch_size: the user's bound on the items of a batch.
+        total: how many inputs there are, where that is known beforehand.
         cache: where vectors are looked up and kept.
         report: filled in as the call goes on.
         progress: told of inputs that are done.
@@ -91,6 +92,7 @@ class Call:
     truncation: TruncationPolicy = "warn"
     on_error: OnError = "raise"
     batch_size: int | None = None
+    total: int | None = None
     cache: VectorCache | None = None
     report: Report = field(default_factory=Report)
     progress: Progress = silent

@@ -106,7 +106,7 @@ class _Line:
         windows: where they come from. An error in opening one ends the call at once if its vectors are
             salvaged; otherwise, as in a stream, only after the windows before it.
         call: the call.
-        told: called, on the I/O loop, when a batch or a window is done.
+        told: called, on the I/O loop, when a window is done, or so many batches that another may be opened.
     """
 
     def __init__(self, windows: Iterator[Window], call: Call, told: Callable[[], None]) -> None:
@@ -129,10 +129,11 @@ class _Line:
     @property
     def wants_more(self) -> bool:
         """Whether so little is underway that some of the places for requests would soon be free."""
-        if self._windows is None or not self._entries:
+        entries = tuple(self._entries)  # at one moment: this is asked on the I/O loop as well
+        if self._windows is None or not entries:
             return self._windows is not None
-        left = sum(entry.left for entry in self._entries)
-        return len(self._entries) < MOST_WINDOWS and left < 2 * self._entries[0].window.limits.concurrency
+        left = sum(entry.left for entry in entries)
+        return len(entries) < MOST_WINDOWS and left < 2 * entries[0].window.limits.concurrency
 
     @property
     def ready(self) -> bool:
@@ -191,6 +192,10 @@ class _Line:
         self._call.salvaged = [entry.window.close() for entry in self._entries]
         self._entries.clear()
 
+    def _batch_done(self) -> None:
+        if self._windows is not None and self.wants_more:
+            self._told()
+
     def _start(self, window: Window) -> _Underway:
         encoder = window.handle.encoder()
         if not window.batches:
@@ -198,7 +203,7 @@ class _Line:
             done.set_result(None)
             return _Underway(window, None, done)
         assert isinstance(encoder, HostedEncoder)  # noqa: S101 - by the choice of this engine
-        run = HostedRun(window, encoder, providers.of(window.handle), self._told)
+        run = HostedRun(window, encoder, providers.of(window.handle), self._batch_done)
         with pool.borrow(window.handle):
             future = runtime.submit_io(_hold(window, run))
         future.add_done_callback(lambda _: self._told())

@@ -23,7 +23,7 @@ from llm_multi_core.embedder.errors import (
 )
 from llm_multi_core.embedder.items import Item
 from llm_multi_core.embedder.pipeline.decode import decode_items
-from llm_multi_core.embedder.pipeline.pacing import growing_pause
+from llm_multi_core.embedder.pipeline.pacing import NO_TURN, Turn, growing_pause
 from llm_multi_core.embedder.pipeline.plan import Batch, payload_bytes
 from llm_multi_core.embedder.pipeline.provider import Provider
 from llm_multi_core.embedder.pipeline.redaction import provider_error, redacted
@@ -54,7 +54,7 @@ class _Try:
         attempts: transient failures so far, rate limits not counted.
         broken: replies so far that did not fit, also those to a batch that it was a part of.
         unsound: whether its rows came before and were not sound.
-        sent: when it was allowed to be sent last, by the clock of the rate store.
+        turn: under which it was sent last.
         key: the key that it was sent with.
     """
 
@@ -64,7 +64,7 @@ class _Try:
     attempts: int = 0
     broken: int = 0
     unsound: bool = False
-    sent: float = 0.0
+    turn: Turn = NO_TURN
     key: str | None = None
 
 
@@ -209,10 +209,10 @@ class HostedRun:
             if not items:
                 return None
             async with self._waiting():
-                sent = await provider.pacer.wait(progress.batch.cost, self._left(progress), self._waited)
-            if sent is None:
+                turn = await provider.pacer.wait(progress.batch.cost, self._left(progress), self._waited)
+            if turn is None:
                 return _TooLateError(f"the rate limit leaves no room within the deadline of {self._deadline:g} s")
-            progress.sent, progress.key = sent, self._encoder.key()
+            progress.turn, progress.key = turn, self._encoder.key()
             self._refuse_denied(progress.key, progress.batch)
             try:
                 reply = await self._send(items, progress)
@@ -285,7 +285,7 @@ class HostedRun:
             self._provider.answered = self._provider.answered or bool(received.sound.any())
             if window.keeps:
                 await runtime.in_thread(window.store, received)  # a cache may take its time
-        await self._provider.pacer.settle(batch.cost, float(reply.usage.units) or None, reply.pace)
+        await self._provider.pacer.settle(progress.turn, float(reply.usage.units) or None, reply.pace)
         if isinstance(received, InvalidOutputError):
             return received
         again = window.conclude(batch, received, final=progress.unsound)
@@ -316,9 +316,7 @@ class HostedRun:
         if verdict.action != "retry":
             return verdict
         if verdict.limited:
-            refusal = await self._provider.pacer.refused(
-                progress.batch.cost, progress.sent, verdict.after, verdict.pace
-            )
+            refusal = await self._provider.pacer.refused(progress.turn, verdict.after, verdict.pace)
             if refusal.too_large:  # or, if it is a single item, it never will be accepted
                 return replace(verdict, action="split")
             pause = refusal.pause

@@ -30,6 +30,9 @@ _ROUNDING = 1e-6
 """Less than that is not waited for: it may be what rounding left of nothing."""
 _LONGEST_NAP = 1.0
 """Seconds after which a wait is thought over again, since a reply may have brought news."""
+_LEARNED = 0.25
+"""With this weight a reply's count of units changes what an estimate is taken to be worth."""
+_LEAST_WORTH, _MOST_WORTH = 0.1, 4.0
 _LONGEST_STANDSTILL = 3600.0
 """For at most so many seconds nothing is sent, whatever a provider, or a wrong clock, asks for; then one request is."""
 
@@ -40,11 +43,24 @@ def growing_pause(attempt: int) -> float:
     return pause * random.uniform(0.5, 1.0)  # noqa: S311 - jitter, not a secret
 
 
-class Start(NamedTuple):
-    """When a request may go: `delay` in seconds, `time` by the clock of the store."""
+class Turn(NamedTuple):
+    """A request's turn.
+
+    Attributes:
+        delay: seconds until it comes; 0 if the request may go.
+        time: now, by the clock of the store.
+        units: its size by the encoder's measure.
+        reserved: what was taken out of the bucket of units for it.
+    """
 
     delay: float
     time: float
+    units: float
+    reserved: float
+
+
+NO_TURN = Turn(0.0, 0.0, 0.0, 0.0)
+"""Of a request that has not been sent."""
 
 
 class Refusal(NamedTuple):
@@ -137,6 +153,7 @@ class PaceState:
         resume: until when nothing is sent.
         refusals: how often requests were refused, less how often they were accepted since; never below zero.
         careful_since: when it last became more careful. What was sent before is no news when it is refused.
+        worth: units that the provider counts for one that the encoder measures, which may be an estimate.
     """
 
     requests: Bucket
@@ -144,16 +161,18 @@ class PaceState:
     resume: float = 0.0
     refusals: int = 0
     careful_since: float = 0.0
+    worth: float = 1.0
 
-    def reserve(self, units: float, now: float) -> Start:
+    def reserve(self, units: float, now: float) -> Turn:
         """Take a request of `units` out of both buckets, if it may go at once; else how long to wait first."""
         self.requests.refill(now)
         self.units.refill(now)
-        delay = max(self.resume - now, self.requests.wait(1), self.units.wait(units))
-        if delay <= 0:
+        reserved = units * self.worth
+        delay = max(0.0, self.resume - now, self.requests.wait(1), self.units.wait(reserved))
+        if not delay:
             self.requests.spend(1)
-            self.units.spend(units)
-        return Start(max(0.0, delay), now)
+            self.units.spend(reserved)
+        return Turn(delay, now, units, reserved)
 
     def learn(self, pace: Pace | None, pinned: frozenset[str], now: float) -> None:
         """Follow what the provider says of its limits, but for those that the user `pinned`."""
@@ -162,25 +181,31 @@ class PaceState:
         self.requests.learn(pace.requests_per_minute, pace.requests_left, "requests_per_minute" in pinned, now)
         self.units.learn(pace.units_per_minute, pace.units_left, "units_per_minute" in pinned, now)
 
-    def accepted(self, reserved: float, used: float | None) -> None:
-        """After a reply: give back what was reserved and not used, and become a little faster."""
-        if used is not None:
-            self.units.spend(used - reserved)
+    def accepted(self, turn: Turn, used: float | None, counted: bool = False) -> None:
+        """After a reply: give back what was reserved and not used, and become a little faster.
+
+        What was used beyond it is taken out, unless it is `counted`, as in what the provider says is left.
+        """
+        if used is not None and turn.units > 0:
+            more = used - turn.reserved
+            self.units.spend(min(more, 0.0) if counted else more)
+            worth = min(_MOST_WORTH, max(_LEAST_WORTH, used / turn.units))
+            self.worth += _LEARNED * (worth - self.worth)
         self.refusals = max(0, self.refusals - 1)
         self.requests.accepted()
         self.units.accepted()
 
-    def refused(self, units: float, sent: float, after: float | None, now: float) -> float:
-        """After a refusal of a request of `units` that was `sent` at a time: the seconds until the next one.
+    def refused(self, turn: Turn, after: float | None, now: float) -> float:
+        """After a refusal of a request: the seconds until the next one.
 
         `after` is what the provider asks for. Several requests that were underway together and are all
         refused count as one refusal.
         """
-        if sent >= self.careful_since:
+        if turn.time >= self.careful_since:
             self.refusals += 1
             self.careful_since = now
             self.requests.refused(1, after is not None)
-            self.units.refused(units, after is not None)
+            self.units.refused(turn.reserved, after is not None)
         pause = after if after is not None else growing_pause(self.refusals)
         self.resume = max(self.resume, now + min(pause, _LONGEST_STANDSTILL))
         return pause
@@ -253,7 +278,7 @@ class Pacer:
         self._turn = asyncio.Lock()
         self.concurrency = Concurrency(limits.concurrency)
 
-    async def wait(self, units: float, patience: float, told: Callable[[float], None]) -> float | None:
+    async def wait(self, units: float, patience: float, told: Callable[[float], None]) -> Turn | None:
         """Wait for a request of `units` to be allowed, in the order of asking.
 
         Args:
@@ -262,38 +287,36 @@ class Pacer:
             told: called with the seconds of each nap.
 
         Returns:
-            the time by the store's clock at which it may go, which is now; `None` if it would have to
-            wait too long.
+            its turn, which is now; `None` if it would have to wait too long.
         """
         loop = asyncio.get_running_loop()
         async with self._turn:
             latest = loop.time() + patience
             while True:
-                start = await self._store.change(self._fresh, lambda state, now: state.reserve(units, now))
-                if start.delay <= 0:
-                    return start.time
-                if loop.time() + start.delay > latest:
+                turn = await self._store.change(self._fresh, lambda state, now: state.reserve(units, now))
+                if not turn.delay:
+                    return turn
+                if loop.time() + turn.delay > latest:
                     return None
-                nap = min(start.delay, _LONGEST_NAP)
+                nap = min(turn.delay, _LONGEST_NAP)
                 told(nap)
                 await asyncio.sleep(nap)
 
-    async def settle(self, reserved: float, used: float | None, pace: Pace | None) -> None:
-        """After a reply: give back what was reserved and not used, and follow the provider's own state."""
+    async def settle(self, turn: Turn, used: float | None, pace: Pace | None) -> None:
+        """After a reply: give back what was reserved and not `used`, and follow the provider's own state."""
 
         def change(state: PaceState, now: float) -> None:
-            state.accepted(reserved, used)
+            state.accepted(turn, used, counted=pace is not None and pace.units_left is not None)
             state.learn(pace, self._pinned, now)
 
         self.concurrency.accepted()
         await self._store.change(self._fresh, change)
 
-    async def refused(self, units: float, sent: float, after: float | None, pace: Pace | None = None) -> Refusal:
+    async def refused(self, turn: Turn, after: float | None, pace: Pace | None = None) -> Refusal:
         """After a refusal for its rate: what to wait, which all other requests wait as well.
 
         Args:
-            units: the size of the request.
-            sent: what `wait` returned for it.
+            turn: what `wait` returned for the request.
             after: seconds that the provider asks to wait, if it does.
             pace: what the refusal says of the limits.
         """
@@ -301,11 +324,11 @@ class Pacer:
         def change(state: PaceState, now: float) -> Refusal:
             state.learn(pace, self._pinned, now)
             limit = state.units.limit
-            if limit is not None and units > limit:
+            if limit is not None and turn.reserved > limit:
                 return Refusal(after or 0.0, too_large=True, fewer=False)
             unknown = limit is None and state.requests.limit is None
-            fewer = sent >= state.careful_since and (after is None or unknown)
-            return Refusal(state.refused(units, sent, after, now), too_large=False, fewer=fewer)
+            fewer = turn.time >= state.careful_since and (after is None or unknown)
+            return Refusal(state.refused(turn, after, now), too_large=False, fewer=fewer)
 
         refusal = await self._store.change(self._fresh, change)
         if refusal.fewer:

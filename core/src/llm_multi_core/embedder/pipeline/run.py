@@ -65,6 +65,7 @@ def open_call(
             truncation=settings.truncation,
             on_error=on_error,
             batch_size=settings.batch_size,
+            total=total,
             cache=settings.cache,
             report=report,
             progress=progress,
@@ -93,12 +94,18 @@ def check_window(size: object) -> None:
 
 
 def open_windows(
-    resolved: Resolved, call: Call, items: Iterable[Item | None], size: int = DEFAULT_WINDOW
+    resolved: Resolved, call: Call, items: Iterable[Item | None], size: int | None = None
 ) -> Iterator[Window]:
     """Windows of `size` inputs, the last smaller; a group is never cut in two.
 
     Groups are for encoders that embed in context. For others they mean nothing, and hold nothing together.
+    Without a size it is the default one; where the number of inputs of a hosted call is known, a smaller one,
+    so that its windows are equal: the requests of all of them are underway together.
     """
+    if size is None:
+        size = DEFAULT_WINDOW
+        if resolved.handle.hosted and call.total:
+            size = -(-call.total // -(-call.total // DEFAULT_WINDOW))
     if not resolved.description.contextual:
         items = map(_without_group, items)
     buffer: list[Item | None] = []
@@ -112,7 +119,7 @@ def open_windows(
 
 
 def run_windows(
-    resolved: Resolved, call: Call, items: Iterable[Item | None], size: int = DEFAULT_WINDOW
+    resolved: Resolved, call: Call, items: Iterable[Item | None], size: int | None = None
 ) -> Iterator[Rows]:
     """The rows of each window, in order."""
     from llm_multi_core.embedder.pipeline.engines import run_hosted_windows, run_local_windows
@@ -122,7 +129,7 @@ def run_windows(
 
 
 def arun_windows(
-    resolved: Resolved, call: Call, items: Iterable[Item | None], size: int = DEFAULT_WINDOW
+    resolved: Resolved, call: Call, items: Iterable[Item | None], size: int | None = None
 ) -> AsyncIterator[Rows]:
     """The rows of each window, in order, without blocking the caller's loop."""
     from llm_multi_core.embedder.pipeline.engines import arun_hosted_windows, arun_local_windows

@@ -107,7 +107,8 @@ class Slots:
         """The rows of the inputs in their order, blank where one failed or was refused."""
         places = np.append(np.arange(len(by_entry)), -1)  # the last for slots of -1
         places[list(self.failed)] = -1
-        return by_entry.take(places[self._slots])
+        wanted = places[self._slots]
+        return by_entry if np.array_equal(wanted, places[:-1]) and not self.failed else by_entry.take(wanted)
 
     def _indices(self, entry: int) -> list[int]:
         return [self._call.position(self._start + int(slot)) for slot in np.flatnonzero(self._slots == entry)]

@@ -59,6 +59,7 @@ class Window:
         self.call = call
         self._description = handle.describe()
         self._keys = CacheKeys(handle.encoder_id(), call.task) if call.cache is not None else None
+        self._inputs = len(items)
         self._slots = Slots(call, handle.name, items, start)
         self._cached: dict[int, Rows] = {}  # by entry
         self._treatment: dict[int, Treatment] = {}  # of over-long entries
@@ -307,10 +308,14 @@ class Window:
         self.batches = [batch.renumbered(members) for batch in batches]
 
     def _most_items(self, count: int) -> int | None:
-        """The user's bound on a batch, else for a hosted encoder one that uses all its concurrency."""
+        """The user's bound on a batch, else for a hosted encoder one that uses all its concurrency.
+
+        Where another window follows, it is underway at the same time and uses its share of that.
+        """
         if self.call.batch_size is not None or not self.handle.hosted:
             return self.call.batch_size
-        return max(1, self.limits.spread, -(-count // self.limits.concurrency))
+        together = min(2, -(-(self.call.total or 0) // max(1, self._inputs))) or 1
+        return max(1, self.limits.spread, -(-count * together // self.limits.concurrency))
 
     def _batch_keys(self, encoder: Encoder, items: Sequence[Item]) -> Sequence[Hashable]:
         if type(encoder).batch_key is Encoder.batch_key and all(len(item.parts) == 1 for item in items):
