@@ -19,6 +19,9 @@ Output = Literal["dense", "multi", "sparse"]
 FloatArray = npt.NDArray[np.float32]
 IndexArray = npt.NDArray[np.int64]
 
+_AT_A_TIME = 64
+"""Vectors that are normalised together: few enough for what is computed on the way to stay in a processor's cache."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Rows:
@@ -164,12 +167,11 @@ class Rows:
             scale = np.repeat(norms, lengths)  # in float64, since the norm of huge values overflows float32
             scaled = np.divide(self.values, scale, out=self.values.astype(np.float64), where=scale > 0)
             return Rows(scaled.astype(np.float32), self.offsets, self.indices)
-        # Scaled by the largest entry first, so that neither tiny nor huge rows lose their direction.
-        peak = np.abs(self.values).max(axis=1, keepdims=True, initial=0.0)
-        with np.errstate(invalid="ignore"):  # an infinite row becomes NaN
-            scaled = np.divide(self.values, peak, out=self.values.copy(), where=peak > 0)
-        norms = np.linalg.norm(scaled, axis=1, keepdims=True)
-        return Rows(np.divide(scaled, norms, out=scaled, where=norms > 0), self.offsets)
+        normalised = np.empty_like(self.values)
+        for start in range(0, len(self.values), _AT_A_TIME):
+            end = start + _AT_A_TIME
+            normalised[start:end] = _of_length_one(self.values[start:end])
+        return Rows(normalised, self.offsets)
 
     def nonzero(self) -> npt.NDArray[np.bool_]:
         """Which rows have a direction at all: `(n,)`. NaN rows count as such."""
@@ -244,3 +246,16 @@ class Rows:
     def __setstate__(self, state: tuple[Any, ...]) -> None:
         for name, value in zip(("values", "offsets", "indices"), state, strict=True):
             object.__setattr__(self, name, value)
+
+
+def _of_length_one(values: FloatArray) -> FloatArray:
+    """Vectors `(n, d)` of length 1; zero stays zero, and what is not finite becomes NaN."""
+    # Scaled by the largest entry first, so that neither tiny nor huge ones lose their direction.
+    peak = np.abs(values).max(axis=1, keepdims=True, initial=0.0)
+    peak[~(peak > 0)] = 1
+    with np.errstate(invalid="ignore"):
+        scaled: FloatArray = values / peak
+    norms = np.linalg.norm(scaled, axis=1, keepdims=True)
+    norms[~(norms > 0)] = 1
+    scaled /= norms
+    return scaled
