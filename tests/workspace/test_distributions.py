@@ -149,7 +149,7 @@ def test_every_distribution_has_an_extra_and_all_has_those_that_bring_no_databas
     # Support code is installed by the plugins that stand on it.
     assert set(NAMES) - {"llm-multi-core", "llm-multi-core-torch"} <= named
     everything = set().union(*(Requirement(text).extras for text in extras["all"]))
-    of_the_host = {"alignment", "audio", "fusion", "image", "offline", "opentelemetry", "openvino", "testing"}
+    of_the_host = {"alignment", "audio", "fusion", "hosted", "image", "offline", "opentelemetry", "openvino", "testing"}
     databases = {"chromadb", "lancedb"}
     assert everything == set(extras) - {"all"} - of_the_host - databases
 

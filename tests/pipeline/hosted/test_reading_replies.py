@@ -2,6 +2,7 @@
 
 import base64
 import json
+import sys
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -9,7 +10,7 @@ import httpx
 import numpy as np
 import pytest
 
-from llm_multi_core.embedder import InvalidInputError, InvalidOutputError
+from llm_multi_core.embedder import InvalidInputError, InvalidOutputError, hosted
 from llm_multi_core.embedder.encoders import Pace, Verdict
 from llm_multi_core.embedder.hosted import (
     classify_failure,
@@ -164,12 +165,25 @@ def test_entries_come_in_the_order_of_their_indices():
             in_order(entries, count)
 
 
-def test_vectors_as_replies_write_them():
+@pytest.fixture(params=["pybase64", "without it"])
+def decoder(request, monkeypatch):
+    """The fast decoder of base64, or the standard library's."""
+    hosted._base64_decoder.cache_clear()
+    if request.param == "pybase64":
+        pytest.importorskip("pybase64")
+    else:
+        monkeypatch.setitem(sys.modules, "pybase64", None)
+    yield hosted._base64_decoder()
+    hosted._base64_decoder.cache_clear()
+
+
+def test_vectors_as_replies_write_them(decoder):
     vector = np.asarray([0.5, -1.25, 3e-5], np.float32)
     encoded = base64.b64encode(vector.tobytes())
     for value in (encoded, encoded.decode(), vector.tolist(), vector):
         np.testing.assert_array_equal(vector_of(value), vector)
-    for value in ("no base64!", "AAA=", [[1.0]], ["x"], {"a": 1}, 5):
+    assert rows_of([encoded.decode(), vector.tolist()]).tolist() == [vector.tolist()] * 2
+    for value in ("no base64!", "AAA=", "AAAA\nAAAA", "AAAAAA==x", "ü" * 8, [[1.0]], ["x"], {"a": 1}, 5):
         with pytest.raises(InvalidOutputError):
             vector_of(value)
     assert rows_of([]).shape == (0, 0)
