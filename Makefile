@@ -57,6 +57,7 @@ bench: $(STAMP) ## Compare with peers on this machine
 	$(BIN)/python benchmarks/text_cpu.py
 	$(BIN)/python benchmarks/engines.py
 	$(BIN)/python benchmarks/images_cpu.py
+	$(BIN)/python benchmarks/hosted.py
 
 docs: $(STAMP) ## Build the documentation into site/
 	$(BIN)/mkdocs build --strict

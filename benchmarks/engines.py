@@ -23,6 +23,7 @@ import text_cpu
 import torch
 from paired import median_ratio, publish, take_turns
 from PIL import Image
+from texts import sample_texts
 from transformers import Wav2Vec2Config, Wav2Vec2FeatureExtractor, Wav2Vec2Model
 
 from llm_multi_core.embedder import create_audio_embedder, create_image_embedder, create_text_embedder
@@ -102,7 +103,7 @@ def sound_folder() -> Path:
 def subjects(arguments: argparse.Namespace) -> list[Subject]:
     """The models with inputs for a warm-up and every turn."""
     rounds = arguments.turns + 1
-    texts = text_cpu.sample_texts(arguments.texts * rounds)
+    texts = sample_texts(arguments.texts * rounds)
     minilm, clip, wav2vec2 = text_cpu.model_folder(), str(images_cpu.model_folder()), str(sound_folder())
     return [
         Subject("text", create_text_embedder, "sentence-transformers", minilm, texts, arguments.texts),

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
-import random
-import sys
 import warnings
 from pathlib import Path
 
@@ -18,22 +16,9 @@ import numpy.typing as npt
 from langchain_huggingface import HuggingFaceEmbeddings
 from paired import median_ratio, publish, take_turns
 from sentence_transformers import SentenceTransformer
+from texts import sample_texts
 
 from langchain_llm_multi_core import MultiCoreEmbeddings
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "examples"))
-from documents import DOCUMENTS
-
-
-def sample_texts(count: int) -> list[str]:
-    """Texts of one to about twelve sentences, as chunks of documents are; always the same ones."""
-    chooser = random.Random(7)
-    documents = list(DOCUMENTS.values())
-    texts = []
-    for number in range(count):
-        sentences = chooser.choices(documents, k=chooser.choice([1, 1, 1, 2, 2, 3, 4, 6]))
-        texts.append(f"Note {number}. " + " ".join(sentences))
-    return texts
 
 
 def model_folder() -> str:
