@@ -303,7 +303,8 @@ class TestSideBySide:
         embedder = make("words", "red", api_key="a key of a test")
         with pytest.raises(EncodingError, match="it is poisonous"):
             embedder.embed_batch([interleaved(picture(), "poison"), *(f"text {number}" for number in range(400))])
-        assert [count for framework, count in frameworks.CALLS if framework == "words"] == [4]
+        # The one batch that was underway may be cancelled before it is counted; no other follows it.
+        assert [count for framework, count in frameworks.CALLS if framework == "words"] in ([], [4])
 
     def test_context_variables_reach_them(self, make, picture):
         who, seen = contextvars.ContextVar("who", default="nobody"), []

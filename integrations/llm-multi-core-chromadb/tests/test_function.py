@@ -163,11 +163,12 @@ UNREACHABLE_PLUGIN = """
 """
 
 
-def test_a_model_that_cannot_be_read_is_kept_without_a_fingerprint(install_plugin, caplog):
+def test_a_model_that_cannot_be_read_is_kept_without_a_fingerprint(install_plugin, shown_logs):
+    shown_logs("llm_multi_core_chromadb.function")
     install_plugin(
         "llm-multi-core-gone",
         entry_points={"gone": "llm_multi_core_gone"},
         modules={"llm_multi_core_gone": UNREACHABLE_PLUGIN},
     )
     assert MultiCoreEmbeddingFunction("gone").get_config() == {"text_framework": "gone"}
-    assert "without the fingerprint" in caplog.text
+    assert "without the fingerprint" in shown_logs("llm_multi_core_chromadb.function")

@@ -7,6 +7,7 @@ from lancedb.pydantic import LanceModel, Vector
 from PIL import Image as Pillow
 
 from llm_multi_core.embedder import Audio, Image, IncompatibleSpacesError, InvalidOptionError
+from llm_multi_core.embedder.pipeline.pool import pool
 from llm_multi_core.embedder.stores import UnstampedIndexWarning, shared
 from llm_multi_core.embedder.testing.media import FakeImageEncoder
 from llm_multi_core_lancedb import MultiCoreEmbeddingFunction, check_table, stamp_table
@@ -94,6 +95,7 @@ def test_the_model_is_loaded_once_however_often_a_table_is_used(
     loaded.clear()
     for _ in range(3):
         shared._held.clear()  # as without holding any
+        pool._handles.clear()
         found(table, Image(str(pictures[0])), "image_vector")
     assert len(loaded) == 3
 

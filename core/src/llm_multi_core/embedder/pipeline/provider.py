@@ -92,6 +92,11 @@ class Providers:
             self._known.move_to_end(key)
             return self._known[key]
 
+    def forget(self) -> None:
+        """Know nothing of any account any more: no pace, no refused key."""
+        with self._lock:
+            self._known.clear()
+
     def _after_fork(self) -> None:
         self._lock = threading.Lock()
         self._known.clear()

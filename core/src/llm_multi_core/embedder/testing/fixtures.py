@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import ipaddress
+import logging
 import socket
 import sys
 from collections.abc import Callable, Iterator
@@ -13,6 +14,7 @@ from typing import Any
 import pytest
 
 from llm_multi_core.embedder.host import default_host
+from llm_multi_core.embedder.pipeline.provider import providers
 from llm_multi_core.embedder.testing.distributions import FAKE_PLUGIN, MISSING_PLUGIN, write_distribution
 
 
@@ -104,3 +106,24 @@ def _is_here(host: str) -> bool:
         return ipaddress.ip_address(host.partition("%")[0]).is_loopback or host in ("0.0.0.0", "::")  # noqa: S104
     except ValueError:
         return False
+
+
+@pytest.fixture(autouse=True)
+def _strange_providers() -> None:
+    """Forget keys that were refused at an address: on the loopback interface, addresses come again."""
+    providers.forget()
+
+
+@pytest.fixture
+def shown_logs(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], str]:
+    """A function that makes a logger heard, whatever other libraries have done to loggers; what it said so far."""
+
+    def listen(name: str) -> str:
+        logger = logging.getLogger(name)
+        monkeypatch.setattr(logger, "disabled", False)
+        monkeypatch.setattr(logger, "propagate", False)
+        monkeypatch.setattr(logger, "handlers", [caplog.handler])
+        caplog.set_level(logging.DEBUG, logger=name)
+        return caplog.text
+
+    return listen
