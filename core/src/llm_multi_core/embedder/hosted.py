@@ -30,7 +30,9 @@ T = TypeVar("T")
 HOSTED_OPTIONS = (
     OptionSpec("base_url", str, None, summary="another server that speaks the provider's API"),
     OptionSpec("timeout", float, 60.0, summary="seconds that one attempt of a request may take"),
-    OptionSpec("deadline", float, 600.0, summary="seconds that a request may take with all its retries, once its turn has come"),
+    OptionSpec(
+        "deadline", float, 600.0, summary="seconds that a request may take with its retries, once it is its turn"
+    ),
     OptionSpec("limits", dict, None, summary='other limits than the catalogue\'s: {"units_per_minute": 1000000}'),
     OptionSpec("price", float, None, summary="US dollars per million units, instead of the catalogue's"),
     OptionSpec("rate_store", str, None, summary="a file through which processes share the limits a minute"),

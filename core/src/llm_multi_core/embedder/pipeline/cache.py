@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 import weakref
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from hashlib import blake2b
 from typing import Protocol, runtime_checkable
 
@@ -125,6 +125,30 @@ class CacheKeys:
         state.update(treatment.encode())
         state.update(item.digest)
         return state.digest()
+
+
+class EntryCache:
+    """A cache as one encoder and task use it, by items instead of keys.
+
+    Args:
+        cache: the user's.
+        keys: of the encoder and task.
+        space: where the encoder's vectors lie.
+    """
+
+    def __init__(self, cache: VectorCache, keys: CacheKeys, space: Space) -> None:
+        self._cache, self._keys, self._space = cache, keys, space
+
+    def find(self, items: Mapping[int, Item], treatment: str) -> dict[int, Rows]:
+        """The rows of those items, by number, that it has under a treatment."""
+        found = look_up(self._cache, [self._keys.key(item, treatment) for item in items.values()], self._space)
+        return {number: rows for number, rows in zip(items, found, strict=True) if rows is not None}
+
+    def keep(self, rows: Iterable[tuple[Item, str, Rows]]) -> None:
+        """Keep the row of each item with the treatment that it had."""
+        entries = {self._keys.key(item, treatment): row for item, treatment, row in rows}
+        if entries:
+            self._cache.set_many(entries)
 
 
 _caches: weakref.WeakSet[MemoryCache] = weakref.WeakSet()

@@ -6,7 +6,7 @@ or errors. That keeps local and hosted runs, synchronous and asynchronous ones, 
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from typing import Literal, NamedTuple, NoReturn
 
 import numpy as np
@@ -15,7 +15,7 @@ import numpy.typing as npt
 from llm_multi_core.embedder.encoders import Encoder, Intake, Limits, Measure
 from llm_multi_core.embedder.errors import EmbedderError, InvalidInputError, InvalidOutputError, TruncationError
 from llm_multi_core.embedder.items import Item, Task
-from llm_multi_core.embedder.pipeline.cache import CacheKeys, VectorCache, look_up
+from llm_multi_core.embedder.pipeline.cache import CacheKeys, EntryCache
 from llm_multi_core.embedder.pipeline.call import Call
 from llm_multi_core.embedder.pipeline.measuring import NOTHING, join_measures, measure_items, split_item
 from llm_multi_core.embedder.pipeline.pieces import Pieces
@@ -58,7 +58,10 @@ class Window:
         self.handle = handle
         self.call = call
         self._description = handle.describe()
-        self._keys = CacheKeys(handle.encoder_id(), call.task) if call.cache is not None else None
+        self._cache: EntryCache | None = None
+        if call.cache is not None:
+            keys = CacheKeys(handle.encoder_id(), call.task)
+            self._cache = EntryCache(call.cache, keys, self._description.space)
         self._inputs = len(items)
         self._slots = Slots(call, handle.name, items, start)
         self._cached: dict[int, Rows] = {}  # by entry
@@ -130,21 +133,19 @@ class Window:
     @property
     def keeps(self) -> bool:
         """Whether `store` does anything."""
-        return self.call.cache is not None
+        return self._cache is not None
 
     def store(self, received: Received) -> None:
         """The second step: put what was just paid for into the cache, at once, so that it survives a later failure."""
-        if self.call.cache is None or self._keys is None:
-            return
-        kept = {}
+        if self._cache is not None:
+            self._cache.keep(self._kept(received))
+
+    def _kept(self, received: Received) -> Iterator[tuple[Item, str, Rows]]:
         for position in map(int, np.flatnonzero(received.sound)):
             entry = self._pieces.owner[received.members[position]]
-            treatment = self._treatment.get(entry)
-            if treatment != "mean" and self._slots.entries[entry].group is None:
-                key = self._keys.key(self._slots.entries[entry], treatment or "whole")
-                kept[key] = received.rows.take([position])
-        if kept:
-            self.call.cache.set_many(kept)
+            item, treatment = self._slots.entries[entry], self._treatment.get(entry, "whole")
+            if treatment != "mean" and item.group is None:
+                yield item, treatment, received.rows.take([position])
 
     def conclude(self, batch: Batch, received: Received, *, final: bool = True) -> Batch | None:
         """The last step: count the inputs as done.
@@ -257,15 +258,14 @@ class Window:
         """The entries that the cache does not answer."""
         entries = self._slots.entries
         wanted = [entry for entry in range(len(entries)) if entry not in self._slots.failed]
-        cache, keys = self.call.cache, self._keys
-        if cache is None or keys is None:
+        if self._cache is None:
             return wanted
-        alone = [entry for entry in wanted if entries[entry].group is None]
-        self._cached = self._kept_rows(cache, keys, alone, "whole")
+        alone = {entry: entries[entry] for entry in wanted if entries[entry].group is None}
+        self._cached = self._cache.find(alone, "whole")
         if self.call.truncation != "error":
             treatment: Treatment = "mean" if self.call.truncation == "mean" else "truncated"
-            rest = [entry for entry in alone if entry not in self._cached]
-            found = self._kept_rows(cache, keys, rest, treatment)
+            rest = {entry: item for entry, item in alone.items() if entry not in self._cached}
+            found = self._cache.find(rest, treatment)
             self._cached.update(found)
             if treatment == "truncated":
                 for entry in found:
@@ -273,12 +273,6 @@ class Window:
         self.call.report.cache_hits += len(self._cached)
         self._slots.advance(self._cached)
         return [entry for entry in wanted if entry not in self._cached]
-
-    def _kept_rows(self, cache: VectorCache, keys: CacheKeys, entries: list[int], treatment: str) -> dict[int, Rows]:
-        """What the cache has for entries."""
-        wanted = [keys.key(self._slots.entries[entry], treatment) for entry in entries]
-        found = look_up(cache, wanted, self._description.space)
-        return {entry: rows for entry, rows in zip(entries, found, strict=True) if rows is not None}
 
     def _measure_and_plan(self, pending: list[int]) -> None:
         encoder, limits, report = self.handle.load(), self.limits, self.call.report
@@ -382,11 +376,10 @@ class Window:
         if not averaged:
             return done.take(places)
         means = self._pieces.means(done, averaged)
-        if self._keys is not None and self.call.cache is not None:
+        if self._cache is not None:
             # Of a call that was ended, pieces may be missing.
             sound = np.flatnonzero(np.isfinite(means.values).all(axis=1) & means.nonzero())
-            keys = {int(place): self._keys.key(entries[averaged[place]], "mean") for place in sound}
-            self.call.cache.set_many({key: means.take([place]) for place, key in keys.items()})
+            self._cache.keep((entries[averaged[place]], "mean", means.take([place])) for place in sound)
         places[averaged] = len(done) + np.arange(len(averaged))
         return Rows.concat([done, means]).take(places)
 
