@@ -32,7 +32,7 @@ def test_all_vectors_but_those_of_three_poisonous_texts(make_wire, server, no_pa
 
 def test_replies_that_are_wrong_in_every_way(make_wire, server, no_pauses):
     server.faults = Faults(
-        seed=3, truncated=0.03, cut_within=0.02, unavailable=0.03, shuffled=0.2, short=0.03, nan=0.03,
+        seed=3, truncated=0.03, cut_within=0.02, unavailable=0.03, shuffled=0.2, short=0.03,
         wrong_dimension=0.03, retry_after=0.01,
     )  # fmt: skip
     embedder = make_wire(server.base_url, batch_size=16)
@@ -45,7 +45,6 @@ def test_replies_that_are_wrong_in_every_way(make_wire, server, no_pauses):
         "unavailable",
         "shuffled",
         "short",
-        "nan",
         "wrong_dimension",
     }
     server.faults = Faults()

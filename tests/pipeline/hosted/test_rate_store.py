@@ -103,7 +103,8 @@ def test_a_file_that_cannot_be_used(make_wire, scripted, tmp_path, content):
 def test_a_file_that_goes_bad_ends_the_call_with_what_was_made(make_wire, scripted, file):
     def answer(texts):
         if len(scripted.log) == 3:
-            file.write_bytes(b"this is no database" * 1000)
+            file.unlink()
+            file.mkdir()
 
     scripted.answer = answer
     embedder = make_wire(encoder=scripted, rate_store=str(file), batch_size=1, limits={"concurrency": 1})

@@ -11,6 +11,7 @@ import pytest
 
 from llm_multi_core.embedder import InvalidInputError, Limits, ProviderError, Verdict
 from llm_multi_core.embedder.pipeline import engines
+from llm_multi_core.embedder.pipeline.call import CallGroup, Portion
 from llm_multi_core.embedder.pipeline.runtime import runtime
 from llm_multi_core.embedder.testing.fakes import fake_vector
 
@@ -198,8 +199,16 @@ async def test_cancelling_while_a_failed_call_waits_for_its_last_requests(make_e
     assert len(scripted.log) == 3
 
 
+@pytest.fixture
+def interruptible():
+    """SIGINT interrupts, also in a process that was started to ignore it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="this system cannot signal a thread")
-def test_an_interrupt_cancels_what_is_underway(make_embedder, scripted, idle):
+def test_an_interrupt_cancels_what_is_underway(make_embedder, scripted, idle, interruptible):
     def answer(texts):
         if len(scripted.log) == 3:
             signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
@@ -255,3 +264,21 @@ def test_waits_of_later_windows_end_as_well(make_wire, scripted, told):
     scripted.answer = answer
     with pytest.raises(ProviderError, match="no such model"):
         make_wire(encoder=scripted).embed_batch(TEXTS)
+
+
+def test_a_part_of_a_larger_call_waits_no_longer_than_that(make_wire, scripted, told, until):
+    """One request is told to wait five minutes, and another part of the larger call fails meanwhile."""
+
+    async def answer(texts):
+        raise told(Verdict("retry", after=300.0))
+
+    scripted.answer = answer
+    group, embedder = CallGroup(), make_wire(encoder=scripted)
+    portion = Portion(range(50), group)
+    part = threading.Thread(target=embedder._run_portion, args=(portion, TEXTS[:50], None, "raise", None, False))
+    part.start()
+    until(lambda: scripted.log and not scripted.running)
+    group.end()
+    part.join(60)
+    assert not part.is_alive()
+    assert len(scripted.log) == 1

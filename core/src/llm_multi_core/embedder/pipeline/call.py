@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from llm_multi_core.embedder.errors import EmbedderError
 from llm_multi_core.embedder.items import Task
@@ -14,13 +14,21 @@ from llm_multi_core.embedder.pipeline.progress import Progress, silent
 from llm_multi_core.embedder.pipeline.report import Failure, Report
 
 if TYPE_CHECKING:
-    import asyncio
-
     from llm_multi_core.embedder.pipeline.telemetry import CallTrace
     from llm_multi_core.embedder.rows import Rows
 
 TruncationPolicy = Literal["warn", "error", "truncate", "mean"]
 OnError = Literal["raise", "collect"]
+
+
+class Running(Protocol):
+    """Requests that are underway. Told by any thread."""
+
+    def stop(self) -> None:
+        """Send nothing any more, but wait for what is on its way."""
+
+    def cancel(self) -> None:
+        """Wait for nothing."""
 
 
 class CallGroup:
@@ -47,7 +55,7 @@ class CallGroup:
         with self._lock:
             self._ended = True
             for call in self._calls:
-                call.cancelled = True
+                call.stop()
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +89,7 @@ class Call:
         trace: told of requests, where they are traced.
         portion: which of a larger call's inputs these are, if it is part of one.
         cancelled: set to stop a call between two batches.
-        running: of a hosted call, its tasks on the I/O loop.
+        running: of a hosted call, what goes on on the I/O loop.
         salvages: whether the vectors that a hosted call has by the time of an error are wanted.
         salvaged: those of its open windows, once an error has ended it.
     """
@@ -99,15 +107,21 @@ class Call:
     trace: CallTrace | None = None
     portion: Portion | None = None
     cancelled: bool = False
-    running: set[asyncio.Task[Any]] = field(default_factory=set)
+    running: set[Running] = field(default_factory=set)
     salvages: bool = False
     salvaged: list[Rows] | None = None
 
+    def stop(self) -> None:
+        """Begin no other batch, and wait for nothing but what is on its way."""
+        self.cancelled = True  # before the others are looked for: one that is about to begin looks at it
+        for running in list(self.running):
+            running.stop()
+
     def end(self) -> None:
-        """Stop what still runs, since nobody waits for it any more."""
-        self.cancelled = True  # before the others are looked for: a task that is about to begin looks at it
-        for task in list(self.running):
-            task.get_loop().call_soon_threadsafe(task.cancel)
+        """Cancel what still runs, since nobody waits for it any more."""
+        self.cancelled = True
+        for running in list(self.running):
+            running.cancel()
 
     def position(self, index: int) -> int:
         """The caller's index of the call's input at `index`."""

@@ -182,10 +182,7 @@ class _Line:
 
     def stop(self) -> None:
         """Send nothing any more; what is on its way goes on."""
-        self._call.cancelled = True
-        for entry in self._entries:
-            if entry.run is not None:
-                runtime.submit_io(entry.run.stop())
+        self._call.stop()
 
     def salvage(self) -> None:
         """Keep what the windows have, of which nothing is underway any more."""
@@ -218,13 +215,6 @@ def _run_local(window: Window) -> Rows:
 
 
 async def _hold(window: Window, run: HostedRun) -> None:
-    """Send the requests of a window, and keep the encoder from being closed under them."""
-    task = asyncio.current_task()
-    assert task is not None  # noqa: S101 - this is a coroutine
-    window.call.running.add(task)
-    try:
-        if not window.cancelled:
-            with pool.borrow(window.handle):
-                await run.finish()
-    finally:
-        window.call.running.discard(task)
+    """Keep the encoder from being closed under its requests."""
+    with pool.borrow(window.handle):
+        await run.finish()

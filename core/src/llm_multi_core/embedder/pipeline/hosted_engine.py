@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, replace
 
 from llm_multi_core.embedder.encoders import HostedEncoder, Reply, Verdict
@@ -29,6 +29,7 @@ from llm_multi_core.embedder.pipeline.provider import Provider
 from llm_multi_core.embedder.pipeline.redaction import provider_error, redacted
 from llm_multi_core.embedder.pipeline.runtime import runtime
 from llm_multi_core.embedder.pipeline.telemetry import request_span
+from llm_multi_core.embedder.pipeline.waits import WaitEndedError, Waits
 from llm_multi_core.embedder.pipeline.window import Received, Window
 
 MAX_ATTEMPTS = 6
@@ -72,10 +73,6 @@ class _OversizeError(Exception):
     """The media of a batch turned out to be larger than a request may be."""
 
 
-class _StoppedError(Exception):
-    """The call has ended while a batch was waiting."""
-
-
 class _TooLateError(Exception):
     """There is no time left for a request."""
 
@@ -103,8 +100,9 @@ class HostedRun:
         self._price = window.handle.price
         self._deadline = float(encoder.config.options.get("deadline") or DEFAULT_DEADLINE)
         self._error: Exception | None = None
-        self._stopped = False
-        self._waits: set[asyncio.Timeout] = set()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._waits = Waits(lambda: window.cancelled)
         self._refused_alone = 0
 
     async def finish(self) -> None:
@@ -113,6 +111,28 @@ class HostedRun:
         Raises:
             EmbedderError: the first error that ends the call.
         """
+        call = self._window.call
+        self._loop, self._task = asyncio.get_running_loop(), asyncio.current_task()
+        call.running.add(self)
+        try:
+            if not call.cancelled:
+                await self._send_all()
+        finally:
+            call.running.discard(self)
+        if self._error is not None:
+            raise self._error
+
+    def stop(self) -> None:
+        """Send nothing any more; `finish` then only waits for what is on its way. For any thread."""
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._waits.end)
+
+    def cancel(self) -> None:
+        """Wait for nothing. For any thread."""
+        if self._loop is not None and self._task is not None:
+            self._loop.call_soon_threadsafe(self._task.cancel)
+
+    async def _send_all(self) -> None:
         tasks = [asyncio.create_task(self._finish(batch)) for batch in self._window.batches]
         try:
             await asyncio.gather(*tasks)
@@ -121,14 +141,6 @@ class HostedRun:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             raise
-        if self._error is not None:
-            raise self._error
-
-    async def stop(self) -> None:
-        """Send nothing any more; `finish` then only waits for what is on its way."""
-        self._stopped = True
-        while self._waits:
-            self._waits.pop().reschedule(asyncio.get_running_loop().time())
 
     async def _finish(self, batch: Batch) -> None:
         await self._deliver(_Try(batch))
@@ -138,13 +150,13 @@ class HostedRun:
     async def _deliver(self, progress: _Try) -> None:
         """Send a batch until its rows are there or its items have failed. Errors that end the call are kept."""
         try:
-            with suppress(_StoppedError):
+            with suppress(WaitEndedError):
                 await self._pursue(progress)
         except Exception as error:  # noqa: BLE001 - the first one is raised when nothing is on its way any more
             self._error = self._error or error
             call = self._window.call
             call.cancelled = call.cancelled or call.salvages  # without salvage, windows before this one are wanted
-            await self.stop()
+            self._waits.end()
 
     async def _pursue(self, progress: _Try) -> None:
         while True:
@@ -200,7 +212,7 @@ class HostedRun:
         if provider.denies:
             self._refuse_denied(self._encoder.key(), progress.batch)
         async with AsyncExitStack() as place:
-            async with self._waiting():
+            async with self._waits.one():
                 await place.enter_async_context(provider.pacer.concurrency.slot(first=progress.again))
             try:
                 items = await self._content(progress)
@@ -208,7 +220,7 @@ class HostedRun:
                 return error
             if not items:
                 return None
-            async with self._waiting():
+            async with self._waits.one():
                 turn = await provider.pacer.wait(progress.batch.cost, self._left(progress), self._waited)
             if turn is None:
                 return _TooLateError(f"the rate limit leaves no room within the deadline of {self._deadline:g} s")
@@ -360,30 +372,8 @@ class HostedRun:
         return max(0.0, self._deadline - progress.seconds)
 
     async def _rest(self, seconds: float) -> None:
-        async with self._waiting():
+        async with self._waits.one():
             await asyncio.sleep(seconds)
-
-    @asynccontextmanager
-    async def _waiting(self) -> AsyncIterator[None]:
-        """Around a wait, which is over when the call is.
-
-        Raises:
-            _StoppedError: then.
-        """
-        if self._stopped or self._window.cancelled:
-            raise _StoppedError
-        wait = asyncio.timeout(None)
-        try:
-            async with wait:
-                self._waits.add(wait)
-                try:
-                    yield
-                finally:
-                    self._waits.discard(wait)
-        except TimeoutError:
-            if wait.expired():
-                raise _StoppedError from None
-            raise
 
     def _waited(self, seconds: float) -> None:
         self._report.waited += seconds
